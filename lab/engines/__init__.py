@@ -1,0 +1,80 @@
+"""What runs a board. One file an engine; everything above speaks to these two protocols only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from anyio.abc import ByteStream
+
+    from lab.boards import Board
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """What a machine is started with.
+
+    :param device: the device's id.
+    :param board: the board it is.
+    :param image: the firmware (an ELF, or a Linux executable for `native`).
+    :param identity: the provisioning blob (docs/protocol.md, section 4), fresh for this power-on.
+    :param folder: the device's own folder, for what must survive a power cut (`flash.bin`).
+    """
+
+    device: str
+    board: Board
+    image: Path
+    identity: bytes
+    folder: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How a machine ended.
+
+    :param code: exit code of its process; negative is a signal, as in `subprocess`.
+    :param reason: in words, with the tail of what the process said.
+    :param asked: whether `Machine.stop` was called before.
+    """
+
+    code: int
+    reason: str
+    asked: bool
+
+
+class Machine(Protocol):
+    """A board that runs. The three streams are open from before its first instruction until it ends."""
+
+    pid: int
+    console: ByteStream
+    link: ByteStream
+    simbus: ByteStream
+
+    async def stop(self) -> Exit:
+        """Cut its power. Idempotent; returns when the process is gone."""
+
+    async def reset(self) -> None:
+        """Press its reset button: memory that survives a warm reset survives."""
+
+    async def pause(self) -> None:
+        """Stop its clock; nothing is lost."""
+
+    async def resume(self) -> None:
+        """Let it go on after `pause`."""
+
+    async def wait(self) -> Exit:
+        """Return when it has ended, by itself or by `stop`."""
+
+
+class Engine(Protocol):
+    """Starts machines of one kind."""
+
+    name: str
+
+    def check(self, board: Board) -> None:
+        """Raise `MissingError`, with the command that installs it, if this machine cannot run `board`."""
+
+    async def start(self, launch: Launch) -> Machine:
+        """Start a machine; returns once its process runs and its streams are open."""

@@ -1,0 +1,271 @@
+"""The lab's certificate authority: who is a device of this lab, and who is its gateway.
+
+P-256 with ECDSA-SHA-256 throughout. Files are PEM, below ``pki/`` of the lab's folder, keys readable by their
+owner only. Certificates stay below 600 bytes of DER, so that a handshake is short on a UART.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import ssl
+import struct
+import zlib
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
+
+from lab.errors import LabError, UsageError
+from lab.home import Home
+from lab.wire import messages
+
+GATEWAY = "gateway.lab"
+"""The gateway's dNSName."""
+
+_IDENTITY = struct.Struct("<4sI")
+_IDENTITY_LIMIT = 4096
+_DEVICE_ID = re.compile(r"(?!.*\.\.)[A-Za-z0-9]([A-Za-z0-9._-]{0,30}[A-Za-z0-9])?")
+_VALIDITY = timedelta(days=3650)
+_CLOCK_SKEW = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """A certificate this authority issued, and where it is.
+
+    :param name: its dNSName: a device's id, or the gateway's name.
+    :param serial: its serial number.
+    :param expires: the end of its validity.
+    :param certificate: the certificate's file, PEM.
+    :param key: its private key's file, PEM (SEC 1).
+    """
+
+    name: str
+    serial: int
+    expires: datetime
+    certificate: Path
+    key: Path
+
+
+def check_device_id(device: str) -> str:
+    """Return `device` if it can be a device's id: it names a certificate and a folder.
+
+    :raises UsageError: it cannot.
+    """
+    if not _DEVICE_ID.fullmatch(device) or device == GATEWAY:
+        raise UsageError(
+            f"{device!r} cannot be a device's id",
+            hint="1 to 32 of A-Z a-z 0-9 . _ -, a letter or digit at both ends, no two dots in a row",
+        )
+    return device
+
+
+class Authority:
+    """One lab's certificate authority, made when first needed.
+
+    :param home: the lab's folder; everything is below its ``pki/``.
+    :raises LabError: the authority's files are there but cannot be used.
+    """
+
+    def __init__(self, home: Home) -> None:
+        self._folder = home.root / "pki"
+        self._devices = self._folder / "devices"
+        self._devices.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.certificate_file = self._folder / "ca.pem"
+        key_file = self._folder / "ca.key"
+        if not self.certificate_file.exists():
+            self._create(key_file)
+        self._certificate = _load_certificate(self.certificate_file)
+        try:
+            self._key = ec_key(key_file)
+        except (OSError, ValueError, TypeError) as error:
+            raise _unusable(key_file) from error
+
+    def issue(self, device: str) -> Issued:
+        """Return a device's certificate, issued now if there is none yet or if it has expired.
+
+        :raises UsageError: `device` cannot be an id.
+        """
+        check_device_id(device)
+        return self._obtain(self._devices / device, device, ExtendedKeyUsageOID.CLIENT_AUTH)
+
+    def gateway(self) -> Issued:
+        """Return the gateway's certificate, issued now if there is none yet or if it has expired."""
+        return self._obtain(self._folder / "gateway", GATEWAY, ExtendedKeyUsageOID.SERVER_AUTH)
+
+    def issued(self) -> list[Issued]:
+        """Return the devices' certificates, by id."""
+        return [self._load(file.with_suffix("")) for file in sorted(self._devices.glob("*.pem"))]
+
+    def identity(self, device: str, *, seed: bytes, now: int) -> bytes:
+        """Return the blob a device is provisioned with (docs/protocol.md, section 4).
+
+        :param seed: 32 fresh random bytes for the device's generator, new at every power-on.
+        :param now: Unix time, s.
+        :raises UsageError: `device` cannot be an id.
+        """
+        issued = self.issue(device)
+        record = messages.Identity(
+            version=1,
+            device=device,
+            ca=self._certificate.public_bytes(Encoding.DER),
+            certificate=_load_certificate(issued.certificate).public_bytes(Encoding.DER),
+            key=ec_key(issued.key).private_bytes(
+                Encoding.DER, PrivateFormat.TraditionalOpenSSL, NoEncryption()
+            ),
+            gateway=GATEWAY,
+            seed=seed,
+            time=now,
+        )
+        body = messages.pack(record)
+        blob = _IDENTITY.pack(b"LABI", len(body)) + body + zlib.crc32(body).to_bytes(4, "little")
+        if len(blob) > _IDENTITY_LIMIT:
+            raise LabError(f"the identity of {device} has {len(blob)} bytes; a board takes {_IDENTITY_LIMIT}")
+        return blob
+
+    def server_context(self) -> ssl.SSLContext:
+        """Return the gateway's side of TLS: 1.3 only, a client certificate of this authority, no tickets."""
+        issued = self.gateway()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.num_tickets = 0
+        context.load_verify_locations(self.certificate_file)
+        context.load_cert_chain(issued.certificate, issued.key)
+        return context
+
+    # -- making and reading them
+
+    def _create(self, key_file: Path) -> None:
+        key = ec.generate_private_key(ec.SECP256R1())
+        # Two labs' authorities differ in name too, so that a foreign device is told "unknown CA".
+        serial = x509.random_serial_number()
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"lab {serial >> 128:08x}")])
+        usage = x509.KeyUsage(
+            digital_signature=False,
+            content_commitment=False,
+            key_encipherment=False,
+            data_encipherment=False,
+            key_agreement=False,
+            key_cert_sign=True,
+            crl_sign=True,
+            encipher_only=False,
+            decipher_only=False,
+        )
+        certificate = (
+            _builder(name, name, key.public_key(), serial)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(usage, critical=True)
+            .sign(key, hashes.SHA256())
+        )
+        _write(key_file, _pem(key), 0o600)
+        _write(self.certificate_file, certificate.public_bytes(Encoding.PEM), 0o644)
+
+    def _obtain(self, stem: Path, name: str, usage: ObjectIdentifier) -> Issued:
+        if Path(f"{stem}.pem").exists():
+            issued = self._load(stem)
+            if issued.expires > datetime.now(UTC):
+                return issued
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        certificate = (
+            _builder(subject, self._certificate.subject, key.public_key(), x509.random_serial_number())
+            .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+            .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
+            .sign(self._key, hashes.SHA256())
+        )
+        _write(Path(f"{stem}.key"), _pem(key), 0o600)
+        _write(Path(f"{stem}.pem"), certificate.public_bytes(Encoding.PEM), 0o644)
+        return self._load(stem)
+
+    def _load(self, stem: Path) -> Issued:
+        file = Path(f"{stem}.pem")
+        certificate = _load_certificate(file)
+        return Issued(
+            stem.name if stem.parent == self._devices else GATEWAY,
+            certificate.serial_number,
+            certificate.not_valid_after_utc,
+            file,
+            Path(f"{stem}.key"),
+        )
+
+
+def device_of(certificate: bytes) -> str:
+    """Return the device id that a client's certificate (DER, its chain already verified) stands for.
+
+    :raises LabError: it is no device's certificate; says why.
+    """
+    extensions = x509.load_der_x509_certificate(certificate).extensions
+    try:
+        usages = extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+        names = extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound as error:
+        raise LabError("the certificate names no usage or no device") from error
+    if ExtendedKeyUsageOID.CLIENT_AUTH not in usages:
+        raise LabError("the certificate is not for a client")
+    found = names.get_values_for_type(x509.DNSName)
+    if len(found) != 1 or not _DEVICE_ID.fullmatch(found[0]):
+        raise LabError("the certificate does not name exactly one device")
+    return found[0]
+
+
+def ec_key(file: Path) -> ec.EllipticCurvePrivateKey:
+    """Return the private key in a PEM file."""
+    key = load_pem_private_key(file.read_bytes(), password=None)
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise TypeError(f"{file} holds no elliptic-curve key")
+    return key
+
+
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, serial: int
+) -> x509.CertificateBuilder:
+    now = datetime.now(UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key)
+        .serial_number(serial)
+        .not_valid_before(now - _CLOCK_SKEW)
+        .not_valid_after(now + _VALIDITY)
+    )
+
+
+def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
+
+
+def _write(file: Path, content: bytes, mode: int) -> None:
+    """Write a file that is either there whole, or not at all."""
+    temporary = Path(f"{file}.new")
+    temporary.unlink(missing_ok=True)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(descriptor, "wb") as stream:
+        stream.write(content)
+    temporary.replace(file)
+
+
+def _load_certificate(file: Path) -> x509.Certificate:
+    try:
+        return x509.load_pem_x509_certificate(file.read_bytes())
+    except (OSError, ValueError) as error:
+        raise _unusable(file) from error
+
+
+def _unusable(file: Path) -> LabError:
+    return LabError(
+        f"{file} cannot be used",
+        hint=f"restore it, or remove {file.parent}: the lab then begins with new certificates",
+    )

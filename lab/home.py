@@ -107,7 +107,7 @@ class Home:
             (self.root / "daemon.json").unlink()
 
     def address(self) -> Address | None:
-        """Return where the daemon said it answers, or `None`; one that was killed has left its word behind."""
+        """Return where the daemon said it answers, or `None`; a killed one has left its word behind."""
         try:
             return Address(**json.loads((self.root / "daemon.json").read_text()))
         except (FileNotFoundError, ValueError, TypeError):

@@ -1,0 +1,30 @@
+# Two commands for a fresh machine: `make demo` and `make test`. Both install what is missing.
+PYTHON ?= python3
+VENV := .venv
+LAB := $(VENV)/bin/lab
+
+.PHONY: demo test check setup clean
+
+demo: setup
+	$(LAB) demo
+
+test: setup
+	$(VENV)/bin/pytest -n auto
+
+# What CI also runs: style, types, and files that are generated and committed.
+check: setup
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+# The stamp is newer than pyproject.toml once everything is installed.
+setup: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml tools/install-packages
+	tools/install-packages
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist

@@ -1,0 +1,98 @@
+"""The `lab` command: one file a verb. Modules here stay light; what is heavy is imported where it is used."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from lab.cli import (
+    apps,
+    boards,
+    build,
+    call,
+    console,
+    demo,
+    deploy,
+    devices,
+    doctor,
+    down,
+    gateway,
+    logs,
+    pair,
+    ps,
+    stop,
+    up,
+)
+from lab.cli._output import talk, verbosity
+from lab.errors import ExitCode, LabError
+
+app = typer.Typer(
+    name="lab",
+    help="Boot boards that run WebAssembly, push apps to them, test them. State: $LAB_HOME, else .lab.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def _options(
+    verbose: bool = typer.Option(False, "-v", "--verbose", help="Show a traceback with an error."),
+    version: bool = typer.Option(False, "--version", help="Print the version and end."),
+) -> None:
+    verbosity.traceback = verbose
+    if version:
+        from lab._version import __version__
+
+        print(__version__)
+        raise typer.Exit
+
+
+for verb in (
+    up.up,
+    down.down,
+    ps.ps,
+    deploy.deploy,
+    apps.apps,
+    call.call,
+    stop.stop,
+    logs.logs,
+    console.console,
+    devices.reset,
+    devices.pause,
+    devices.resume,
+    pair.pair,
+    gateway.gateway,
+    boards.boards,
+    build.build,
+    doctor.doctor,
+    demo.demo,
+):
+    app.command()(verb)
+
+
+def main() -> None:
+    """Run `lab`; the one place where an error becomes a message and an exit code."""
+    try:
+        app()
+    except LabError as error:
+        if verbosity.traceback:
+            raise
+        talk.print(f"[bold red]error:[/] {_plain(error.message)}", highlight=False)
+        if error.hint:
+            talk.print(_plain(error.hint), style="dim", highlight=False)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader of our output has gone (`lab logs -f ID | head`): nobody is left to tell.
+        sys.stderr.close()
+        sys.exit(ExitCode.DONE)
+
+
+def _plain(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)

@@ -1,0 +1,65 @@
+"""`lab demo`: the whole way once, with nothing hidden."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from lab import paths
+from lab.cli._output import talk
+from lab.client import Client
+from lab.errors import LabError
+from lab.home import Home
+
+_BOARD = "mps2-an385"
+
+
+def demo() -> None:
+    """Build the firmware, boot a board, deploy an app and run it there; then say how to go on."""
+    from lab.sdk import compile as compile_app
+
+    home = Home.find()
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=talk, transient=True) as bar:
+        task = bar.add_task("starting the lab")
+
+        def step(progress: dict[str, Any]) -> None:
+            if "text" in progress:
+                bar.update(task, description=str(progress["text"]))
+
+        client = Client.start(home)
+        [device] = client.operate("devices", progress=step, body={"board": _BOARD})["devices"]
+        _say(
+            f"booted {device['id']} in QEMU: first console byte after {device['boot_ms']:.0f} ms, "
+            f"connected over mutual TLS 1.3 after {device['connect_ms']:.0f} ms"
+        )
+        bar.update(task, description="compiling apps/fib/fib.c")
+        app = compile_app(paths.data("apps") / "fib" / "fib.c", output=home.root / "demo" / "fib.wasm")
+        _say(f"compiled apps/fib/fib.c to WebAssembly: {app.size} bytes")
+        module = app.wasm.read_bytes()
+        result = client.operate("deployments", progress=step, body=module, name="fib", to=device["id"])
+        [row] = result["apps"]
+        if row["state"] != "running":
+            raise LabError(f"the device refused the app: {row['reason']}")
+        _say(f"deployed it: {device['id']} says fib is {row['state']}, {row['memory']} bytes of its memory")
+        said = client.post(
+            "devices", device["id"], "apps", "fib", "call", body={"function": "fib", "arguments": [20]}
+        )
+        _say(f"called it: fib(20)={said['value']}, computed on the device")
+    name = device["id"]
+    talk.print(
+        f"""
+The lab goes on running in {home.root}. Try:
+  lab ps                       what runs
+  lab console {name}      its console (Ctrl-] leaves; type help)
+  lab call {name} fib fib 25
+  lab logs {name} -f
+  lab down                     end everything""",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _say(text: str) -> None:
+    talk.print(f"[green]✓[/] {text}", highlight=False, soft_wrap=True)

@@ -1,0 +1,52 @@
+"""`lab deploy`: push a module to devices and wait for their word."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.progress import BarColumn, Progress, TextColumn
+
+from lab.cli import apps
+from lab.cli._output import AsJson, emit, talk
+from lab.client import Client
+from lab.errors import ExitCode, UsageError
+from lab.home import Home
+from lab.modules import read_module
+
+
+def deploy(
+    file: Annotated[Path, typer.Argument(help="A .wasm module (or a .wat text).")],
+    to: Annotated[list[str] | None, typer.Option(metavar="ID", help="A device; may be repeated.")] = None,
+    to_all: Annotated[bool, typer.Option("--all", help="Every device that is connected.")] = False,
+    app: Annotated[str | None, typer.Option(help="The app's name; else the file's.")] = None,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds for each device.")] = 60.0,
+    as_json: AsJson = False,
+) -> None:
+    """Push an app to devices; return when each says that it runs, or why not."""
+    if bool(to) == to_all:
+        raise UsageError("say which devices: --to ID (may be repeated), or --all")
+    module = read_module(file)
+    client = Client.connect(Home.find())
+    bars: dict[str, Any] = {}
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:.0f} %"))
+    with Progress(*columns, console=talk, transient=True) as bar:
+
+        def step(progress: dict[str, Any]) -> None:
+            device = progress["device"]
+            if device not in bars:
+                bars[device] = bar.add_task(device, total=progress["total"])
+            bar.update(bars[device], completed=progress["sent"])
+
+        result = client.operate(
+            "deployments",
+            progress=step,
+            body=module,
+            name=app or file.stem,
+            to=",".join(to or []),
+            timeout=timeout,
+        )
+    emit(result, as_json, lambda: apps.show(result["apps"]))
+    if any(row["state"] != "running" for row in result["apps"]):
+        raise typer.Exit(ExitCode.FAILED)

@@ -1,0 +1,30 @@
+"""`lab down`: end devices, or the whole lab."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from lab.cli._output import talk
+from lab.client import Client
+from lab.home import Home
+
+
+def down(
+    devices: Annotated[
+        list[str] | None, typer.Argument(metavar="[ID]...", help="These devices only; else the whole lab.")
+    ] = None,
+) -> None:
+    """Cut the power of devices; without an ID, of all, and end the lab's daemon. State on disk stays."""
+    home = Home.find()
+    if devices:
+        client = Client.connect(home)
+        for device in devices:
+            client.delete("devices", device)
+        return
+    running = Client.running(home)
+    if running is None:
+        talk.print(f"no lab runs in {home.root}", highlight=False)
+        return
+    running.shut_down()

@@ -387,15 +387,21 @@ class _Link:
 class HostLink(_Link):
     """The host's side of the link.
 
-    :param now: the time.
     :param window: bytes a device may send before it needs credit.
     :param tap: sees every frame.
     """
 
-    def __init__(self, now: float, window: int = 32768, tap: Tap | None = None) -> None:
+    def __init__(self, window: int = 32768, tap: Tap | None = None) -> None:
         super().__init__(window, tap)
-        # A device that has just started opens at once, and to end that would cost it its back-off.
-        self._attach_at: float | None = now + ATTACH_AFTER
+        self._attach_at: float | None = None
+
+    def attach(self, now: float) -> None:
+        """Say that the line is up: a connection the device may hold from before has to end.
+
+        A device that has just started opens by itself; to end that would cost it its back-off, so it is given
+        `ATTACH_AFTER` seconds.
+        """
+        self._attach_at = now + ATTACH_AFTER
 
     @property
     def deadline(self) -> float | None:

@@ -236,7 +236,7 @@ class LogLevel(IntEnum):
 
 
 Uint = Annotated[int, _Uint(32)]
-Time = Annotated[int, _Uint(64)]
+Uint64 = Annotated[int, _Uint(64)]
 Name = Annotated[str, _Sized(str, 1, 32, _NAME)]
 Words = Annotated[str, _Sized(str, 0, 200)]
 Digest = Annotated[bytes, _Sized(bytes, 32, 32)]
@@ -265,7 +265,7 @@ class Hello(Message):
     """Who a device is, why it started, what it can take and what it runs. Sizes in bytes, uptime in ms."""
 
     KIND = 1
-    version: Uint
+    version: Annotated[int, _Uint(8)]
     device: Name
     board: Name
     firmware: Words
@@ -273,7 +273,7 @@ class Hello(Message):
     boot_reason: Annotated[BootReason, _Enum(BootReason)]
     boot_detail: Words
     boots: Uint
-    uptime: Time
+    uptime: Uint64
     memory: Uint
     memory_free: Uint
     max_module: Uint
@@ -294,7 +294,7 @@ class Heartbeat(Message):
     """A sign of life. Uptime in ms, memory in bytes."""
 
     KIND = 3
-    uptime: Time
+    uptime: Uint64
     memory_free: Uint
     apps_running: Uint
     frames_dropped: Uint
@@ -323,7 +323,7 @@ class LogLine(Message):
     """A line logged by an app, or by the firmware itself (`app` empty). Uptime in ms."""
 
     KIND = 6
-    uptime: Time
+    uptime: Uint64
     level: Annotated[LogLevel, _Enum(LogLevel)]
     app: Annotated[str, _Sized(str, 0, 32)]
     text: Annotated[str, _Sized(str, 0, 512)]
@@ -334,7 +334,7 @@ class Event(Message):
     """What an app published. Uptime in ms."""
 
     KIND = 7
-    uptime: Time
+    uptime: Uint64
     app: Name
     topic: Annotated[str, _Sized(str, 1, 64)]
     data: Annotated[bytes, _Sized(bytes, 0, 1024)]
@@ -348,7 +348,7 @@ class CallResult(Message):
     code: Annotated[ResultCode, _Enum(ResultCode)]
     text: Words
     values: Annotated[tuple[int | float, ...], _List(_Number(), 4)]
-    duration: Uint
+    duration: Uint64
 
 
 @dataclass(frozen=True)
@@ -368,7 +368,7 @@ class Welcome(Message):
 
     KIND = 64
     uuid: Uuid
-    time: Time
+    time: Uint64
     heartbeat: Uint
 
 
@@ -393,7 +393,7 @@ class HeartbeatAck(Message):
     """A heartbeat arrived. Unix time in ms."""
 
     KIND = 67
-    time: Time
+    time: Uint64
 
 
 @dataclass(frozen=True)
@@ -471,14 +471,14 @@ MESSAGES: Mapping[int, type[Message]] = {message.KIND: message for message in Me
 class Identity(Record):
     """What makes a device that device (docs/protocol.md, section 4). DER; Unix time in seconds."""
 
-    version: Uint
+    version: Annotated[int, _Uint(8)]
     device: Name
     ca: Annotated[bytes, _Sized(bytes, 1, 1024)]
     certificate: Annotated[bytes, _Sized(bytes, 1, 1024)]
     key: Annotated[bytes, _Sized(bytes, 1, 256)]
     gateway: Annotated[str, _Sized(str, 1, 64)]
     seed: Annotated[bytes, _Sized(bytes, 32, 32)]
-    time: Uint
+    time: Uint64
 
 
 # ---- encoding

@@ -1,0 +1,249 @@
+"""Builds the firmware: CMake and Ninja over ``firmware/``, with the output in the lab's cache.
+
+The output of a checkout is at ``$LAB_CACHE/build/<digest of its path>/<target>``, so that every lab on the
+machine that uses this checkout shares it. A build that finds nothing to do costs one call of ninja.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lab import firmware_size, paths, third_party
+from lab._version import __version__
+from lab.errors import LabError, MissingError, UsageError
+
+if TYPE_CHECKING:
+    from lab.firmware_size import Component
+
+Progress = Callable[[str], None]
+
+_ARM_GCC = "arm-none-eabi-gcc"
+_LINES_SHOWN = 60  # of a failed build's output; the log has all
+
+
+@dataclass(frozen=True, slots=True)
+class BuildResult:
+    """A firmware image and what it takes.
+
+    :param target: what was built.
+    :param image: the ELF (for `native` a Linux executable).
+    :param build_id: its GNU build id, 40 hexadecimal digits; the firmware's hello carries the same.
+    :param flash: bytes of code, constants and initial data.
+    :param ram: bytes of data, stack included, app pool not.
+    :param pool: bytes of RAM kept for apps.
+    :param components: where flash and RAM go, by component; the largest first.
+    :param seconds: how long the build took.
+    """
+
+    target: str
+    image: Path
+    build_id: str
+    flash: int
+    ram: int
+    pool: int
+    components: dict[str, Component]
+    seconds: float
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the result as ``lab build --json`` prints it."""
+        return asdict(self) | {"image": str(self.image)}
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """Something a build needs.
+
+    :param name: the program or library.
+    :param purpose: what it is for.
+    :param package: the package of Debian and Ubuntu that holds it.
+    :param found: where it is, or None.
+    """
+
+    name: str
+    purpose: str
+    package: str
+    found: str | None
+
+
+def targets() -> list[str]:
+    """Return everything `build` can make: `native`, `native-asan` and one target a board."""
+    boards = sorted(path.stem for path in paths.data("firmware").glob("ports/*/boards/*.cmake"))
+    return ["native", "native-asan", *boards]
+
+
+def check(target: str | None = None) -> list[Tool]:
+    """Return what a build of `target` (default: of any) needs, found or not."""
+    tools = [
+        Tool("cmake", "configures the firmware", "cmake", shutil.which("cmake")),
+        Tool("ninja", "builds the firmware", "ninja-build", shutil.which("ninja")),
+    ]
+    if target is None or target.startswith("native"):
+        tools.append(Tool("gcc", "compiles the firmware for this machine", "gcc", shutil.which("gcc")))
+        tools.append(
+            Tool("libc", "the headers of this machine's C library", "libc6-dev", _header("gcc", "stdio.h"))
+        )
+    if target is None or not target.startswith("native"):
+        gcc = shutil.which(_ARM_GCC)
+        picolibc = _picolibc(gcc) if gcc else None
+        tools.append(Tool(_ARM_GCC, "compiles the firmware for Cortex-M", "gcc-arm-none-eabi", gcc))
+        tools.append(Tool("picolibc", "the C library of the boards", "picolibc-arm-none-eabi", picolibc))
+    try:
+        cargo = third_party.find_cargo() if third_party.needs_cargo() else "not needed: all is in the cache"
+    except LabError:
+        cargo = third_party.find_cargo()
+    tools.append(Tool("cargo", "fetches third-party sources", third_party.cargo_package(), cargo))
+    return tools
+
+
+def build(target: str, *, progress: Progress = lambda _: None) -> BuildResult:
+    """Build one target; quick if there is nothing to do. Other builds of the same target wait for this one.
+
+    :param target: one of `targets`.
+    :param progress: is told in words what takes time.
+    :raises UsageError: there is no such target.
+    :raises MissingError: a tool is not installed; the hint holds the command.
+    :raises LabError: it does not compile or link; the message holds the compiler's own words.
+    """
+    started = time.monotonic()
+    if target not in targets():
+        raise UsageError(
+            f"there is no firmware target {target!r}", hint=f"There are: {', '.join(targets())}."
+        )
+    folder = _build_root() / target
+    with third_party.locked(folder.with_name(f"{target}.lock")):
+        settings = _settings(target, progress)
+        if _stale(folder, settings):
+            _require(target)
+            progress(f"configuring {target}")
+            _configure(folder, settings)
+        _compile(folder, target, progress)
+        image = folder / "firmware"
+        size = firmware_size.measure(image, folder / "firmware.map")
+    return BuildResult(
+        target=target,
+        image=image,
+        build_id=size.build_id,
+        flash=size.flash,
+        ram=size.ram,
+        pool=size.pool,
+        components=size.components,
+        seconds=time.monotonic() - started,
+    )
+
+
+def _build_root() -> Path:
+    digest = hashlib.sha256(bytes(paths.data("firmware").resolve())).hexdigest()[:12]
+    return third_party.cache() / "build" / digest
+
+
+def _settings(target: str, progress: Progress) -> list[str]:
+    """Return CMake's arguments, fetching the sources that they name."""
+    firmware = paths.data("firmware").resolve()
+    folders = third_party.fetch(progress=progress)
+    board = target.removesuffix("-asan")
+    settings = {
+        "CMAKE_BUILD_TYPE": "",
+        "LAB_BOARD": board,
+        "LAB_VERSION": __version__,
+        "LAB_PYTHON": sys.executable,
+        "LAB_CDDL": str(Path(__file__).parent.resolve() / "wire" / "wire.cddl"),
+        **{f"LAB_{name.upper()}": str(folder) for name, folder in folders.items()},
+    }
+    if board == "native":
+        settings["CMAKE_C_COMPILER"] = "gcc"
+        settings["LAB_SANITIZE"] = "address,undefined" if target.endswith("-asan") else ""
+    else:
+        settings["CMAKE_TOOLCHAIN_FILE"] = str(firmware / "cmake" / "arm-none-eabi.cmake")
+    return ["-G", "Ninja", "-S", str(firmware), *(f"-D{name}={value}" for name, value in settings.items())]
+
+
+def _stale(folder: Path, settings: list[str]) -> bool:
+    """Tell whether `folder` has to be configured; ninja itself sees a changed CMakeLists.txt."""
+    stamp = folder / "settings.json"
+    return not (
+        (folder / "build.ninja").is_file() and stamp.is_file() and json.loads(stamp.read_text()) == settings
+    )
+
+
+def _configure(folder: Path, settings: list[str]) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    _run(["cmake", *settings, "-B", str(folder)], folder, "configure.log", "cannot configure the firmware")
+    (folder / "settings.json").write_text(json.dumps(settings))
+
+
+def _compile(folder: Path, target: str, progress: Progress) -> None:
+    if _nothing_to_do(folder):
+        return
+    progress(f"building {target}")
+    _run(["ninja", "-C", str(folder)], folder, "build.log", f"the firmware for {target} does not build")
+
+
+def _nothing_to_do(folder: Path) -> bool:
+    done = subprocess.run(["ninja", "-C", str(folder), "-n"], capture_output=True, text=True, check=False)
+    return "no work to do" in done.stdout and (folder / "firmware").is_file()
+
+
+def _run(command: list[str], folder: Path, log_name: str, failure: str) -> None:
+    """Run `command` with its output in a log; on failure show what it wrote, as it wrote it."""
+    log = folder / log_name
+    try:
+        with log.open("w") as output:
+            done = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, check=False)
+    except FileNotFoundError as error:
+        raise MissingError(f"{command[0]} is missing", hint=third_party.apt_install(command[0])) from error
+    if done.returncode:
+        raise LabError(f"{failure}:\n{_errors(log)}", hint=f"The whole output is in {log}")
+
+
+def _errors(log: Path) -> str:
+    """Return what a reader needs of a build's output: from the first failure on, without ninja's progress."""
+    lines = [line for line in log.read_text(errors="replace").splitlines() if not line.startswith("[")]
+    start = next((index for index, line in enumerate(lines) if line.startswith(("FAILED", "CMake Error"))), 0)
+    # The line after FAILED is the command; the compiler's words follow it.
+    shown = [
+        line for line in lines[start:] if not line.startswith(("FAILED", "ninja:")) and " -o " not in line
+    ]
+    return "\n".join(shown[:_LINES_SHOWN])
+
+
+def _require(target: str) -> None:
+    lacking = [tool for tool in check(target) if tool.found is None]
+    if lacking:
+        raise MissingError(
+            "; ".join(f"{tool.name} is missing ({tool.purpose})" for tool in lacking),
+            hint=f"Install: {third_party.apt_install(*(tool.package for tool in lacking))}",
+        )
+
+
+def _picolibc(gcc: str) -> str | None:
+    """Return the path of picolibc's specs file, or None if gcc has none."""
+    done = subprocess.run(
+        [gcc, "--specs=picolibc.specs", "-E", "-x", "c", os.devnull, "-o", os.devnull],
+        capture_output=True,
+        check=False,
+    )
+    return "picolibc.specs" if done.returncode == 0 else None
+
+
+def _header(compiler: str, name: str) -> str | None:
+    if shutil.which(compiler) is None:
+        return None
+    done = subprocess.run(
+        [compiler, "-E", "-x", "c", "-", "-o", os.devnull],
+        input=f"#include <{name}>\n",
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    return name if done.returncode == 0 else None

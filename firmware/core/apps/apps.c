@@ -1,0 +1,621 @@
+#include "apps/apps.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "apps/inspect.h"
+#include "text.h"
+
+/* WAMR numbers the operand kinds it calls wasm_valkind_t. */
+static const char *kind_name(wasm_valkind_t kind) {
+    switch (kind) {
+    case WASM_I32:
+        return "i32";
+    case WASM_I64:
+        return "i64";
+    case WASM_F32:
+        return "f32";
+    case WASM_F64:
+        return "f64";
+    default:
+        return "a reference";
+    }
+}
+
+const char *lab_app_state_name(enum lab_app_state state) {
+    static const char *const names[] = {"receiving", "running", "stopped", "failed"};
+    return names[state];
+}
+
+const char *lab_log_level_name(enum lab_log_level level) {
+    static const char *const names[] = {"debug", "info", "warning", "error"};
+    return names[level];
+}
+
+__attribute__((format(printf, 3, 4))) static enum lab_result
+say(struct lab_apps *apps, enum lab_result result, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(apps->words, sizeof apps->words, format, arguments);
+    va_end(arguments);
+    lab_text_clean(apps->words);
+    return result;
+}
+
+static enum lab_result done(struct lab_apps *apps) {
+    apps->words[0] = '\0';
+    return LAB_DONE;
+}
+
+uint32_t lab_apps_memory_free(const struct lab_apps *apps) {
+    (void)apps; /* the pool is WAMR's, which has one */
+    mem_alloc_info_t info;
+    return wasm_runtime_get_mem_alloc_info(&info) ? info.total_free_size : 0;
+}
+
+uint32_t lab_apps_module_max(const struct lab_apps *apps) {
+    /* Beside the module its translation for the fast interpreter and its data have to fit. */
+    return (uint32_t)(apps->port->pool_size / 2);
+}
+
+uint32_t lab_apps_running(const struct lab_apps *apps) {
+    uint32_t count = 0;
+    for (size_t i = 0; i < LAB_APPS_MAX; i++) {
+        count += apps->apps[i].name[0] != '\0' && apps->apps[i].state == LAB_APP_RUNNING;
+    }
+    return count;
+}
+
+/* ---- slots */
+
+static struct lab_app *find(struct lab_apps *apps, const char *name, size_t size) {
+    for (size_t i = 0; i < LAB_APPS_MAX; i++) {
+        struct lab_app *app = &apps->apps[i];
+        if (size > 0 && strlen(app->name) == size && memcmp(app->name, name, size) == 0) {
+            return app;
+        }
+    }
+    return NULL;
+}
+
+static struct lab_app *find_room(struct lab_apps *apps) {
+    struct lab_app *room = NULL;
+    for (size_t i = 0; i < LAB_APPS_MAX; i++) {
+        struct lab_app *app = &apps->apps[i];
+        if (app->name[0] == '\0') {
+            return app;
+        }
+        if (room == NULL && (app->state == LAB_APP_STOPPED || app->state == LAB_APP_FAILED)) {
+            room = app;
+        }
+    }
+    return room;
+}
+
+static bool valid_name(const char *name, size_t size) {
+    if (size < 1 || size > LAB_NAME_MAX) {
+        return false;
+    }
+    for (size_t i = 0; i < size; i++) {
+        char c = name[i];
+        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+        if (!letter && c != '.' && c != '_' && c != '-') {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void set_state(struct lab_apps *apps, struct lab_app *app, enum lab_app_state state,
+                      const char *words) {
+    app->state = state;
+    snprintf(app->words, sizeof app->words, "%s", words);
+    app->changed = true;
+    apps->sink.changed(apps->sink.context, app);
+}
+
+/* Gives back all of the pool that the app holds; its entry in the list stays. */
+static void unload(struct lab_app *app) {
+    if (app->env != NULL) {
+        wasm_runtime_destroy_exec_env(app->env);
+    }
+    if (app->instance != NULL) {
+        wasm_runtime_deinstantiate(app->instance);
+    }
+    if (app->module != NULL) {
+        wasm_runtime_unload(app->module);
+    }
+    if (app->bytes != NULL) {
+        wasm_runtime_free(app->bytes);
+    }
+    app->env = NULL;
+    app->instance = NULL;
+    app->module = NULL;
+    app->bytes = NULL;
+    app->poll = NULL;
+    app->interval = 0;
+    app->memory = 0;
+}
+
+static void fail(struct lab_apps *apps, struct lab_app *app) {
+    unload(app);
+    set_state(apps, app, LAB_APP_FAILED, apps->words);
+}
+
+/* ---- running */
+
+/* Calls `function` under the budget. On a trap `words` says where and why; the app is still loaded then. */
+static enum lab_result run(struct lab_apps *apps, struct lab_app *app, wasm_function_inst_t function,
+                           const char *name, uint32_t result_count, wasm_val_t *results,
+                           uint32_t argument_count, wasm_val_t *arguments) {
+    static const char prefix[] = "Exception: ";
+    wasm_runtime_clear_exception(app->instance);
+    wasm_runtime_set_instruction_count_limit(app->env, LAB_APP_BUDGET);
+    apps->current = app;
+    bool fine =
+        wasm_runtime_call_wasm_a(app->env, function, result_count, results, argument_count, arguments);
+    apps->current = NULL;
+    if (fine) {
+        return done(apps);
+    }
+    const char *exception = wasm_runtime_get_exception(app->instance);
+    if (exception == NULL) {
+        exception = "unknown trap";
+    }
+    if (strncmp(exception, prefix, sizeof prefix - 1) == 0) {
+        exception += sizeof prefix - 1;
+    }
+    if (strstr(exception, "instruction limit exceeded") != NULL) {
+        return say(apps, LAB_BUDGET_EXCEEDED, "%s.%s ran for more than %d instructions", app->name, name,
+                   (int)LAB_APP_BUDGET);
+    }
+    return say(apps, LAB_TRAP, "%s.%s: %s", app->name, name, exception);
+}
+
+/* An optional export that must have the form `() -> ()` or, with `result`, `() -> i32`. */
+static enum lab_result lookup(struct lab_apps *apps, struct lab_app *app, const char *name, bool result,
+                              wasm_function_inst_t *function) {
+    *function = wasm_runtime_lookup_function(app->instance, name);
+    if (*function == NULL) {
+        return done(apps);
+    }
+    bool form = wasm_func_get_param_count(*function, app->instance) == 0 &&
+                wasm_func_get_result_count(*function, app->instance) == (result ? 1u : 0u);
+    if (form && result) {
+        wasm_valkind_t kind;
+        wasm_func_get_result_types(*function, app->instance, &kind);
+        form = kind == WASM_I32;
+    }
+    if (!form) {
+        return say(apps, LAB_REFUSED, "export %s must be a function () -> %s", name, result ? "i32" : "()");
+    }
+    return done(apps);
+}
+
+static enum lab_result start(struct lab_apps *apps, struct lab_app *app) {
+    wasm_function_inst_t initialize, init;
+    enum lab_result result = lookup(apps, app, "_initialize", false, &initialize);
+    if (result == LAB_DONE) {
+        result = lookup(apps, app, "init", true, &init);
+    }
+    if (result == LAB_DONE) {
+        result = lookup(apps, app, "poll", false, &app->poll);
+    }
+    if (result == LAB_DONE && initialize != NULL) {
+        result = run(apps, app, initialize, "_initialize", 0, NULL, 0, NULL);
+    }
+    if (result == LAB_DONE && init != NULL) {
+        wasm_val_t interval = {.kind = WASM_I32};
+        result = run(apps, app, init, "init", 1, &interval, 0, NULL);
+        if (result == LAB_DONE && app->poll != NULL) {
+            app->interval = (uint32_t)interval.of.i32;
+            app->due = apps->port->millis(apps->port) + app->interval;
+        }
+    }
+    return result;
+}
+
+static enum lab_result load_error(struct lab_apps *apps, const char *error, uint32_t size,
+                                  enum lab_result otherwise) {
+    static const char prefix[] = "WASM module ";
+    if (strncmp(error, prefix, sizeof prefix - 1) == 0) {
+        error += sizeof prefix - 1;
+    }
+    if (strstr(error, "memory failed") != NULL || strstr(error, "out of memory") != NULL) {
+        return say(apps, LAB_OUT_OF_MEMORY,
+                   "not enough memory for a module of %u bytes and its data: %u bytes are free; stop an app, "
+                   "or link "
+                   "with a smaller stack and export __heap_base and __data_end",
+                   (unsigned)size, (unsigned)lab_apps_memory_free(apps));
+    }
+    return say(apps, otherwise, "%s", error);
+}
+
+/* The loader resolves a function only if the contract has it with that signature. */
+static enum lab_result check_links(struct lab_apps *apps, wasm_module_t module) {
+    int32_t count = wasm_runtime_get_import_count(module);
+    for (int32_t i = 0; i < count; i++) {
+        wasm_import_t import;
+        wasm_runtime_get_import_type(module, i, &import);
+        if (!import.linked) {
+            return say(apps, LAB_IMPORT_REFUSED,
+                       "import %.64s.%.48s has another signature than the contract's", import.module_name,
+                       import.name);
+        }
+    }
+    return LAB_DONE;
+}
+
+/* Makes a running app of `app->bytes`. */
+static enum lab_result load(struct lab_apps *apps, struct lab_app *app) {
+    enum lab_result result =
+        lab_module_inspect(app->bytes, app->size, lab_native_exists, apps->words, sizeof apps->words);
+    if (result != LAB_DONE) {
+        lab_text_clean(apps->words);
+        return result;
+    }
+    char error[128] = "";
+    app->module = wasm_runtime_load(app->bytes, app->size, error, sizeof error);
+    if (app->module == NULL) {
+        return load_error(apps, error, app->size, LAB_NOT_WASM);
+    }
+    result = check_links(apps, app->module);
+    if (result != LAB_DONE) {
+        return result;
+    }
+    app->instance = wasm_runtime_instantiate(app->module, LAB_APP_STACK, 0, error, sizeof error);
+    if (app->instance == NULL) {
+        return load_error(apps, error, app->size, LAB_REFUSED);
+    }
+    app->env = wasm_runtime_create_exec_env(app->instance, LAB_APP_STACK);
+    if (app->env == NULL) {
+        return load_error(apps, "out of memory", app->size, LAB_OUT_OF_MEMORY);
+    }
+    return start(apps, app);
+}
+
+/* ---- receiving */
+
+static void end_transfer(struct lab_apps *apps) {
+    struct lab_transfer *transfer = &apps->transfer;
+    if (transfer->bytes != NULL) {
+        wasm_runtime_free(transfer->bytes);
+    }
+    mbedtls_sha256_free(&transfer->sha256);
+    *transfer = (struct lab_transfer){0};
+}
+
+static void abandon_transfer(struct lab_apps *apps) {
+    struct lab_app *app = apps->transfer.app;
+    if (app == NULL) {
+        return;
+    }
+    end_transfer(apps);
+    if (app->state == LAB_APP_RECEIVING) {
+        app->name[0] = '\0';
+    }
+}
+
+enum lab_result lab_apps_begin(struct lab_apps *apps, const char *name, size_t name_size, uint32_t size,
+                               const uint8_t *digest, uint32_t *offset) {
+    struct lab_transfer *transfer = &apps->transfer;
+    *offset = 0;
+    if (!valid_name(name, name_size)) {
+        return say(apps, LAB_BAD_ARGUMENTS, "an app's name is 1 to 32 of A-Z a-z 0-9 . _ -");
+    }
+    if (size > lab_apps_module_max(apps)) {
+        return say(apps, LAB_TOO_LARGE, "a module of %u bytes: this device takes %u", (unsigned)size,
+                   (unsigned)lab_apps_module_max(apps));
+    }
+    struct lab_app *app = find(apps, name, name_size);
+    if (app != NULL && app == transfer->app && size == transfer->size &&
+        memcmp(digest, transfer->digest, LAB_DIGEST_SIZE) == 0) {
+        *offset = transfer->received;
+        return done(apps);
+    }
+    abandon_transfer(apps);
+    app = find(apps, name, name_size);
+    if (app == NULL) {
+        app = find_room(apps);
+        if (app == NULL) {
+            return say(apps, LAB_TOO_MANY_APPS, "%u apps are on this device, and no more fit: stop one first",
+                       LAB_APPS_MAX);
+        }
+        memset(app, 0, sizeof *app);
+        memcpy(app->name, name, name_size);
+        memcpy(app->digest, digest, LAB_DIGEST_SIZE);
+        app->size = size;
+        app->state = LAB_APP_RECEIVING;
+    }
+    transfer->bytes = wasm_runtime_malloc(size > 0 ? size : 1);
+    if (transfer->bytes == NULL && app->state == LAB_APP_RUNNING) {
+        /* Not room for both: the new one is what was asked for. */
+        unload(app);
+        set_state(apps, app, LAB_APP_STOPPED, "");
+        transfer->bytes = wasm_runtime_malloc(size > 0 ? size : 1);
+    }
+    if (transfer->bytes == NULL) {
+        if (app->state == LAB_APP_RECEIVING) {
+            app->name[0] = '\0';
+        }
+        return say(apps, LAB_OUT_OF_MEMORY, "a module of %u bytes: %u bytes are free, not all in one piece",
+                   (unsigned)size, (unsigned)lab_apps_memory_free(apps));
+    }
+    transfer->app = app;
+    transfer->size = size;
+    memcpy(transfer->digest, digest, LAB_DIGEST_SIZE);
+    mbedtls_sha256_init(&transfer->sha256);
+    (void)mbedtls_sha256_starts(&transfer->sha256, 0);
+    if (app->state == LAB_APP_RECEIVING) {
+        app->memory = size;
+        set_state(apps, app, LAB_APP_RECEIVING, "");
+    }
+    return done(apps);
+}
+
+enum lab_result lab_apps_chunk(struct lab_apps *apps, uint32_t at, const uint8_t *bytes, size_t size,
+                               uint32_t *offset) {
+    struct lab_transfer *transfer = &apps->transfer;
+    *offset = transfer->received;
+    if (transfer->app == NULL) {
+        return say(apps, LAB_WRONG_OFFSET, "no transfer is under way: begin one");
+    }
+    if (at != transfer->received) {
+        return say(apps, LAB_WRONG_OFFSET, "offset %u, expected %u", (unsigned)at,
+                   (unsigned)transfer->received);
+    }
+    if (size > transfer->size - transfer->received) {
+        return say(apps, LAB_TOO_LARGE, "%u bytes at offset %u of a module of %u", (unsigned)size,
+                   (unsigned)at, (unsigned)transfer->size);
+    }
+    memcpy(transfer->bytes + transfer->received, bytes, size);
+    (void)mbedtls_sha256_update(&transfer->sha256, bytes, size);
+    transfer->received += (uint32_t)size;
+    *offset = transfer->received;
+    return done(apps);
+}
+
+enum lab_result lab_apps_end(struct lab_apps *apps) {
+    struct lab_transfer *transfer = &apps->transfer;
+    struct lab_app *app = transfer->app;
+    if (app == NULL) {
+        return say(apps, LAB_WRONG_OFFSET, "no transfer is under way: begin one");
+    }
+    if (transfer->received != transfer->size) {
+        return say(apps, LAB_WRONG_OFFSET, "%u of %u bytes have arrived", (unsigned)transfer->received,
+                   (unsigned)transfer->size);
+    }
+    uint8_t digest[LAB_DIGEST_SIZE];
+    if (mbedtls_sha256_finish(&transfer->sha256, digest) != 0 ||
+        memcmp(digest, transfer->digest, sizeof digest) != 0) {
+        abandon_transfer(apps);
+        return say(apps, LAB_DIGEST_MISMATCH, "the SHA-256 of what arrived is not the one announced");
+    }
+    unload(app);
+    memcpy(app->digest, digest, sizeof digest);
+    app->size = transfer->size;
+    app->bytes = transfer->bytes;
+    transfer->bytes = NULL;
+    end_transfer(apps);
+
+    /* What it will hold: the module, which the pool has given already, and what loading takes. */
+    uint32_t before = lab_apps_memory_free(apps) + app->size;
+    enum lab_result result = load(apps, app);
+    if (result != LAB_DONE) {
+        fail(apps, app);
+        return result;
+    }
+    app->memory = before - lab_apps_memory_free(apps);
+    set_state(apps, app, LAB_APP_RUNNING, "");
+    return result;
+}
+
+enum lab_result lab_apps_stop(struct lab_apps *apps, const char *name, size_t name_size) {
+    struct lab_app *app = find(apps, name, name_size);
+    if (app == NULL) {
+        return say(apps, LAB_NO_SUCH_APP, "no app of that name is on this device");
+    }
+    if (apps->transfer.app == app) {
+        abandon_transfer(apps);
+    }
+    if (app->name[0] != '\0' && app->state != LAB_APP_STOPPED) {
+        unload(app);
+        set_state(apps, app, LAB_APP_STOPPED, "");
+    }
+    return done(apps);
+}
+
+/* ---- calls from the gateway */
+
+static enum lab_result to_wasm(struct lab_apps *apps, size_t index, const struct lab_value *value,
+                               wasm_val_t *argument) {
+    unsigned number = (unsigned)index + 1;
+    switch (argument->kind) {
+    case WASM_I32:
+        /* Both readings of 32 bits: WebAssembly's integers have no sign. */
+        if (value->is_float || value->integer < INT32_MIN || value->integer > UINT32_MAX) {
+            return say(apps, LAB_BAD_ARGUMENTS, "argument %u is an i32: an integer from -2^31 to 2^32-1",
+                       number);
+        }
+        argument->of.i32 = (int32_t)(uint32_t)value->integer;
+        return LAB_DONE;
+    case WASM_I64:
+        if (value->is_float) {
+            return say(apps, LAB_BAD_ARGUMENTS, "argument %u is an i64: an integer", number);
+        }
+        argument->of.i64 = value->integer;
+        return LAB_DONE;
+    case WASM_F32: {
+        double wide = value->is_float ? value->number : (double)value->integer;
+        if (isfinite(wide) && fabs(wide) > (double)3.4028234663852886e38f) {
+            return say(apps, LAB_BAD_ARGUMENTS, "argument %u is an f32: %g is beyond its range", number,
+                       wide);
+        }
+        argument->of.f32 = (float)wide;
+        return LAB_DONE;
+    }
+    case WASM_F64:
+        argument->of.f64 = value->is_float ? value->number : (double)value->integer;
+        return LAB_DONE;
+    default:
+        return say(apps, LAB_BAD_ARGUMENTS, "argument %u is %s, which no message can carry", number,
+                   kind_name(argument->kind));
+    }
+}
+
+static bool from_wasm(const wasm_val_t *result, struct lab_value *value) {
+    *value = (struct lab_value){0};
+    switch (result->kind) {
+    case WASM_I32:
+        value->integer = result->of.i32;
+        return true;
+    case WASM_I64:
+        value->integer = result->of.i64;
+        return true;
+    case WASM_F32:
+        value->is_float = true;
+        value->number = (double)result->of.f32;
+        return true;
+    case WASM_F64:
+        value->is_float = true;
+        value->number = result->of.f64;
+        return true;
+    default:
+        return false;
+    }
+}
+
+enum lab_result lab_apps_call(struct lab_apps *apps, const char *name, size_t name_size, const char *function,
+                              size_t function_size, const struct lab_value *arguments, size_t argument_count,
+                              struct lab_value *results, size_t *result_count) {
+    size_t room = *result_count;
+    *result_count = 0;
+    struct lab_app *app = find(apps, name, name_size);
+    if (app == NULL) {
+        return say(apps, LAB_NO_SUCH_APP, "no app of that name is on this device");
+    }
+    if (app->state != LAB_APP_RUNNING) {
+        return say(apps, LAB_NO_SUCH_APP, "%s is %s, not running", app->name, lab_app_state_name(app->state));
+    }
+    char export[LAB_TOPIC_MAX + 1];
+    if (function_size >= sizeof export) {
+        return say(apps, LAB_NO_SUCH_FUNCTION, "no export has a name that long");
+    }
+    memcpy(export, function, function_size);
+    export[function_size] = '\0';
+    wasm_function_inst_t callee = wasm_runtime_lookup_function(app->instance, export);
+    if (callee == NULL) {
+        return say(apps, LAB_NO_SUCH_FUNCTION, "%s exports no function %s", app->name, export);
+    }
+    uint32_t wanted = wasm_func_get_param_count(callee, app->instance);
+    uint32_t given = wasm_func_get_result_count(callee, app->instance);
+    if (wanted != argument_count) {
+        return say(apps, LAB_BAD_ARGUMENTS, "%s.%s takes %u arguments, not %u", app->name, export,
+                   (unsigned)wanted, (unsigned)argument_count);
+    }
+    if (given > room || given > LAB_RESULTS_MAX || wanted > LAB_ARGUMENTS_MAX) {
+        return say(apps, LAB_BAD_ARGUMENTS, "%s.%s returns %u values: %u fit into an answer", app->name,
+                   export, (unsigned)given, LAB_RESULTS_MAX);
+    }
+    wasm_valkind_t kinds[LAB_ARGUMENTS_MAX];
+    wasm_val_t in[LAB_ARGUMENTS_MAX] = {0};
+    wasm_val_t out[LAB_RESULTS_MAX] = {0};
+    wasm_func_get_param_types(callee, app->instance, kinds);
+    for (size_t i = 0; i < argument_count; i++) {
+        in[i].kind = kinds[i];
+        enum lab_result result = to_wasm(apps, i, &arguments[i], &in[i]);
+        if (result != LAB_DONE) {
+            return result;
+        }
+    }
+    enum lab_result result = run(apps, app, callee, export, given, out, wanted, in);
+    if (result != LAB_DONE) {
+        fail(apps, app);
+        return result;
+    }
+    for (size_t i = 0; i < given; i++) {
+        if (!from_wasm(&out[i], &results[i])) {
+            return say(apps, LAB_BAD_ARGUMENTS, "%s.%s returns a reference, which no message can carry",
+                       app->name, export);
+        }
+    }
+    *result_count = given;
+    return result;
+}
+
+/* ---- polling */
+
+uint32_t lab_apps_step(struct lab_apps *apps) {
+    uint64_t now = apps->port->millis(apps->port);
+    struct lab_app *next = NULL;
+    for (size_t i = 0; i < LAB_APPS_MAX; i++) {
+        struct lab_app *app = &apps->apps[i];
+        if (app->interval > 0 && (next == NULL || app->due < next->due)) {
+            next = app;
+        }
+    }
+    if (next == NULL) {
+        return UINT32_MAX;
+    }
+    if (next->due > now) {
+        uint64_t wait = next->due - now;
+        return wait < UINT32_MAX ? (uint32_t)wait : UINT32_MAX;
+    }
+    /* The period is kept, unless the app was held up for longer than one: missed polls are not caught up on.
+     */
+    next->due += next->interval;
+    if (next->due <= now) {
+        next->due = now + next->interval;
+    }
+    if (run(apps, next, next->poll, "poll", 0, NULL, 0, NULL) != LAB_DONE) {
+        fail(apps, next);
+    }
+    return 0;
+}
+
+/* ---- what apps say */
+
+void lab_apps_log(struct lab_apps *apps, enum lab_log_level level, const char *text, size_t size) {
+    apps->sink.log(apps->sink.context, apps->current->name, level, text, size);
+}
+
+void lab_apps_publish(struct lab_apps *apps, const char *topic, size_t topic_size, const uint8_t *payload,
+                      size_t payload_size) {
+    apps->sink.publish(apps->sink.context, apps->current->name, topic, topic_size, payload, payload_size);
+}
+
+/* ---- start */
+
+const char *lab_apps_init(struct lab_apps *apps, const struct lab_port *port, struct lab_apps_sink sink) {
+    memset(apps, 0, sizeof *apps);
+    apps->port = port;
+    apps->sink = sink;
+    RuntimeInitArgs arguments = {
+        .mem_alloc_type = Alloc_With_Pool,
+        .mem_alloc_option.pool = {.heap_buf = port->pool, .heap_size = (uint32_t)port->pool_size},
+    };
+    if (!wasm_runtime_full_init(&arguments)) {
+        return "the WASM runtime does not start: the pool for apps is too small";
+    }
+    /* Neighbours in the table that belong to one interface are registered together. */
+    for (size_t first = 0; first < LAB_NATIVE_COUNT;) {
+        const char *module = lab_natives[first].module;
+        size_t end = first;
+        while (end < LAB_NATIVE_COUNT && strcmp(lab_natives[end].module, module) == 0) {
+            apps->natives[end] = (NativeSymbol){
+                lab_natives[end].name,
+                lab_natives[end].function,
+                lab_natives[end].signature,
+                apps,
+            };
+            end++;
+        }
+        if (!wasm_runtime_register_natives(module, &apps->natives[first], (uint32_t)(end - first))) {
+            return "the WASM runtime has no room for the imports of apps";
+        }
+        first = end;
+    }
+    return NULL;
+}

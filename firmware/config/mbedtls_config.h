@@ -22,6 +22,7 @@
 /* mbedtls_psa_external_get_random() is the core's: most boards have no entropy source that PSA could draw on. */
 #define MBEDTLS_PSA_CRYPTO_C
 #define MBEDTLS_PSA_CRYPTO_EXTERNAL_RNG
+#define MBEDTLS_HMAC_DRBG_C
 #define MBEDTLS_PSA_KEY_SLOT_COUNT 8
 #define MBEDTLS_USE_PSA_CRYPTO
 

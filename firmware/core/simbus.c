@@ -19,7 +19,7 @@ enum operation {
 
 /* sequence, operation, status */
 #define ANSWER_HEADER 3u
-#define PULSE_SIZE 4u
+#define PULSE_SIZE    4u
 #define ARGUMENTS_MAX 6u
 
 /* A request: its arguments, then bytes that stay where they are. */
@@ -51,7 +51,9 @@ static void add32(struct request *request, uint32_t value) {
     add16(request, (uint16_t)(value >> 16));
 }
 
-static uint16_t get16(const uint8_t *bytes) { return (uint16_t)(bytes[0] | bytes[1] << 8); }
+static uint16_t get16(const uint8_t *bytes) {
+    return (uint16_t)(bytes[0] | bytes[1] << 8);
+}
 
 static bool expired(const struct lab_port *port, uint64_t start) {
     return port->millis(port) - start >= LAB_SIMBUS_TIMEOUT_MS;
@@ -258,7 +260,9 @@ enum lab_bus_status lab_simbus_adc_read(const struct lab_port *port, uint8_t cha
     return status;
 }
 
-static size_t piece(size_t size) { return size < LAB_SIMBUS_DATA ? size : LAB_SIMBUS_DATA; }
+static size_t piece(size_t size) {
+    return size < LAB_SIMBUS_DATA ? size : LAB_SIMBUS_DATA;
+}
 
 enum lab_bus_status lab_simbus_flash_read(const struct lab_port *port, uint32_t address, uint8_t *bytes,
                                           size_t size) {

@@ -1,7 +1,7 @@
 """A device's simulated parts, and the simbus they answer on (docs/protocol.md, section 1).
 
-`Peripherals` is all of a device's parts: commands set quantities on it and look at it. `Simbus` serves them on
-a stream of bytes. The parts live as long as the device is known, the stream as long as its machine runs.
+`Peripherals` is all of a device's parts: commands set quantities on it and look at it. `Simbus` serves them
+on a stream of bytes. The parts live as long as the device is known, the stream as long as its machine runs.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """BME680: temperature, pressure, humidity and gas, at register level.
 
-Section numbers are those of Bosch's datasheet BST-BME680-DS001, revision 1.0. The model goes the other
-way than a driver: it searches the converter's reading whose compensation (floating-point version, sections 3.3
+Section numbers are those of Bosch's datasheet BST-BME680-DS001, revision 1.0. The model goes the other way
+than a driver: it searches the converter's reading whose compensation (floating-point version, sections 3.3
 and 3.4) is the value that was set. A driver that compensates with integers must then come out at that value.
 """
 

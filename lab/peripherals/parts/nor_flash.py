@@ -1,4 +1,4 @@
-"""A NOR flash, as in Winbond's W25Q datasheets: an erase sets all bits of a sector, programming only clears bits.
+"""A NOR flash, as in Winbond's W25Q datasheets: an erase sets the bits of a sector, programming clears bits.
 
 Its contents are a file in the device's folder and outlive a power cut, also one amid an operation.
 """
@@ -39,7 +39,8 @@ class NorFlash(FlashModel):
 
     :ivar erases: how often each sector was erased while this model lived.
     :ivar power_cut: called before every program and erase with how many bytes it will touch; returns for how
-        many of them power lasts. Fewer than all: the rest keeps what it had, and the part is dead until `reset`.
+        many of them power lasts. Fewer than all: the rest keeps what it had, and the part is dead until
+        `reset`.
     """
 
     settings_type = NorFlashSettings

@@ -1,0 +1,246 @@
+"""What a lab must not forget: its devices, what they are to run, what happened.
+
+SQLite in the lab's folder by default, any other database by SQLAlchemy URL. All access goes through one
+worker thread, so the event loop never waits for a disk; what an awaited method has written survives SIGKILL.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
+from sqlmodel import Session, col, delete, func, select
+
+from lab.errors import LabError
+from lab.home import Home
+from lab.store.tables import App, Deployment, Device, Event, Module, Setting
+
+_MIGRATIONS = Path(__file__).parent / "migrations"
+
+T = TypeVar("T")
+
+
+class Store:
+    """The lab's database and its folder of modules. An async context manager.
+
+    :param home: the lab's folder.
+    :param url: another database than the lab's own SQLite file, as a SQLAlchemy URL.
+    :param retention: how many events are kept.
+    :raises LabError: on entering, if the database cannot be opened or comes from a newer version of the lab.
+    """
+
+    def __init__(self, home: Home, url: str = "", *, retention: int = 100_000) -> None:
+        self._modules = home.root / "modules"
+        self._url = url or f"sqlite:///{home.database}"
+        self._retention = retention
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="store")
+        self._engine: Engine
+
+    async def __aenter__(self) -> Self:
+        await self._run(self._open)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._run(self._engine.dispose)
+        self._worker.shutdown()
+
+    # -- devices
+
+    async def devices(self) -> list[Device]:
+        """Return every device that was taken in."""
+        return await self._read(lambda session: list(session.exec(select(Device).order_by(Device.id))))
+
+    async def save_device(self, device: Device) -> None:
+        """Add a device, or write what has changed of it."""
+        await self._write(lambda session: session.merge(device))
+
+    async def save_report(self, device: Device, apps: Iterable[App]) -> None:
+        """Write what a device said of itself: its row, and all its apps. Nothing if it was forgotten."""
+        rows = list(apps)
+
+        def work(session: Session) -> None:
+            if session.get(Device, device.id) is None:
+                return
+            session.merge(device)
+            session.exec(delete(App).where(col(App.device) == device.id))
+            session.add_all(rows)
+
+        await self._write(work)
+
+    async def delete_device(self, device: str) -> None:
+        """Forget a device, its apps and what it was to run."""
+        await self._write(lambda session: session.exec(delete(Device).where(col(Device.id) == device)))
+
+    async def apps(self) -> list[App]:
+        """Return every app of every device, as last reported."""
+        return await self._read(lambda session: list(session.exec(select(App))))
+
+    # -- what devices are to run
+
+    async def save_module(self, content: bytes) -> str:
+        """Keep a module; return its SHA-256 in hex."""
+
+        def work(session: Session) -> str:
+            digest = hashlib.sha256(content).hexdigest()
+            file = self._modules / f"{digest}.wasm"
+            if not file.exists():
+                self._modules.mkdir(parents=True, exist_ok=True)
+                temporary = file.with_suffix(".new")
+                with temporary.open("wb") as stream:
+                    stream.write(content)
+                    stream.flush()
+                    os.fsync(stream.fileno())
+                temporary.replace(file)
+            session.merge(Module(digest=digest, size=len(content), created=time.time()))
+            return digest
+
+        return await self._write(work)
+
+    async def module(self, digest: str) -> bytes:
+        """Return a module's bytes.
+
+        :raises LabError: its file is gone or damaged.
+        """
+
+        def work() -> bytes:
+            file = self._modules / f"{digest}.wasm"
+            try:
+                content = file.read_bytes()
+            except OSError as error:
+                raise LabError(f"cannot read the module {file}: {error.strerror}") from error
+            if hashlib.sha256(content).hexdigest() != digest:
+                raise LabError(f"the module {file} is damaged", hint="remove it and deploy the app again")
+            return content
+
+        return await self._run(work)
+
+    async def deployments(self) -> list[Deployment]:
+        """Return what every device is to run."""
+        return await self._read(lambda session: list(session.exec(select(Deployment))))
+
+    async def save_deployment(self, device: str, name: str, digest: str) -> None:
+        """Have a device run an app from now on."""
+        row = Deployment(device=device, name=name, digest=digest, created=time.time())
+        await self._write(lambda session: session.merge(row))
+
+    async def delete_deployment(self, device: str, name: str) -> None:
+        """Have a device no longer run an app."""
+
+        def work(session: Session) -> None:
+            session.exec(
+                delete(Deployment).where(col(Deployment.device) == device, col(Deployment.name) == name)
+            )
+
+        await self._write(work)
+
+    # -- events
+
+    async def append(self, events: Sequence[Event]) -> None:
+        """Keep events, and drop the oldest beyond the retention."""
+
+        def work(session: Session) -> None:
+            session.add_all(events)
+            oldest = events[-1].sequence - self._retention
+            session.exec(delete(Event).where(col(Event.sequence) <= oldest))
+
+        await self._write(work)
+
+    async def events(self, since: int, limit: int) -> list[Event]:
+        """Return at most `limit` events after the sequence number `since`, oldest first."""
+        query = select(Event).where(Event.sequence > since).order_by(col(Event.sequence)).limit(limit)
+        return await self._read(lambda session: list(session.exec(query)))
+
+    async def last_sequence(self) -> int:
+        """Return the highest sequence number kept, or 0."""
+        return await self._read(
+            lambda session: session.exec(select(func.coalesce(func.max(Event.sequence), 0))).one()
+        )
+
+    # -- settings
+
+    async def setting(self, key: str, default: Any) -> Any:
+        """Return a choice of the user's, or `default`."""
+        row = await self._read(lambda session: session.get(Setting, key))
+        return default if row is None else row.value
+
+    async def save_setting(self, key: str, value: Any) -> None:
+        """Remember a choice (JSON) of the user's."""
+        await self._write(lambda session: session.merge(Setting(key=key, value=value)))
+
+    # -- the worker
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        def translated() -> T:
+            try:
+                return work()
+            except SQLAlchemyError as error:
+                raise LabError(
+                    f"the lab's database failed: {error}",
+                    hint=f"it is {make_url(self._url).render_as_string(hide_password=True)}",
+                ) from error
+
+        # Shielded: the worker finishes what it began, whether or not its caller still waits.
+        return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._worker, translated))
+
+    async def _read(self, work: Callable[[Session], T]) -> T:
+        def job() -> T:
+            with Session(self._engine, expire_on_commit=False) as session:
+                return work(session)
+
+        return await self._run(job)
+
+    async def _write(self, work: Callable[[Session], T]) -> T:
+        def job() -> T:
+            with Session(self._engine, expire_on_commit=False) as session, session.begin():
+                return work(session)
+
+        return await self._run(job)
+
+    def _open(self) -> None:
+        self._engine = create_engine(self._url)
+        if self._engine.dialect.name == "sqlite":
+            event.listen(self._engine, "connect", _set_up_sqlite)
+        with self._engine.connect() as connection:
+            _migrate(connection)
+
+
+def _set_up_sqlite(connection: Any, _record: Any) -> None:
+    # A commit in WAL survives SIGKILL without a sync; a sync a commit would only guard against a power cut.
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=5000"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _migrate(connection: Connection) -> None:
+    """Bring the tables up to date. Alembic takes a quarter of a second to import: only if there is work."""
+    known = sorted(file.stem for file in (_MIGRATIONS / "versions").glob("[0-9]*.py"))
+    found = None
+    if inspect(connection).has_table("alembic_version"):
+        found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    if found == known[-1]:
+        return
+    if found is not None and found not in known:
+        raise LabError(
+            f"the lab's database is of a newer version ({found}) than this lab ({known[-1]})",
+            hint="update the lab, or use another LAB_HOME",
+        )
+    connection.rollback()
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+    connection.commit()

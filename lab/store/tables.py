@@ -1,0 +1,76 @@
+"""What a lab remembers, as tables. Times are Unix seconds."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import JSON, BigInteger, Column, ForeignKey
+from sqlmodel import Field, SQLModel
+
+
+class Device(SQLModel, table=True):
+    """A device that was taken in, and what it last said of itself."""
+
+    id: str = Field(primary_key=True)
+    uuid: UUID = Field(default_factory=uuid4, unique=True)
+    board: str
+    engine: str
+    created: float
+    state: str
+    last_seen: float | None = None
+    firmware: str = ""
+    build_id: str = ""
+    boot_reason: str = ""
+    boot_detail: str = ""
+    boots: int = Field(default=0, sa_type=BigInteger)
+    memory: int = Field(default=0, sa_type=BigInteger)
+    memory_free: int = Field(default=0, sa_type=BigInteger)
+    max_module: int = Field(default=0, sa_type=BigInteger)
+
+
+class Module(SQLModel, table=True):
+    """A WebAssembly module; its bytes are in the lab's folder, under ``modules/<digest>.wasm``."""
+
+    digest: str = Field(primary_key=True)
+    size: int = Field(sa_type=BigInteger)
+    created: float
+
+
+class Deployment(SQLModel, table=True):
+    """An app that a device is to run."""
+
+    device: str = Field(sa_column=Column(ForeignKey("device.id", ondelete="CASCADE"), primary_key=True))
+    name: str = Field(primary_key=True)
+    digest: str = Field(foreign_key="module.digest")
+    created: float
+
+
+class App(SQLModel, table=True):
+    """An app as its device last reported it."""
+
+    device: str = Field(sa_column=Column(ForeignKey("device.id", ondelete="CASCADE"), primary_key=True))
+    name: str = Field(primary_key=True)
+    state: int
+    digest: str
+    size: int = Field(sa_type=BigInteger)
+    memory: int = Field(sa_type=BigInteger)
+    reason: str
+
+
+class Event(SQLModel, table=True):
+    """Something that happened. `sequence` ascends for ever, with gaps where the lab was killed."""
+
+    sequence: int = Field(primary_key=True, sa_type=BigInteger)
+    time: float
+    kind: str
+    device: str | None = Field(default=None, index=True)
+    app: str | None = None
+    data: dict[str, Any] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
+
+
+class Setting(SQLModel, table=True):
+    """A choice of the user that outlives the process."""
+
+    key: str = Field(primary_key=True)
+    value: Any = Field(sa_column=Column(JSON, nullable=False))

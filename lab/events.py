@@ -1,0 +1,162 @@
+"""What happens in a lab, as one numbered stream that nobody who reads it in time misses a part of.
+
+| kind | published when | data |
+|---|---|---|
+| `device.connected` | a device answered the gateway's welcome | `boot_reason`, `boot_detail`, `address` |
+| `device.disconnected` | its session ended | `reason` |
+| `device.unreachable` | it has been silent for 2.5 heartbeats | `silent` (s) |
+| `device.waiting` | an unknown device waits to be accepted | `board` |
+| `device.paired`, `device.forgotten` | it was taken in, or dropped from the registry | `board` |
+| `device.replaced` | a newer connection of it took the place of the older one | |
+| `device.heartbeat` | | `uptime` (ms), `memory_free`, `apps_running`, `frames_dropped` |
+| `device.log`, `app.log` | the firmware or an app logged a line | `uptime` (ms), `level`, `text` |
+| `app.state` | a device reported an app's state | `state`, `digest`, `size`, `memory`, `reason` |
+| `app.event` | an app published | `uptime` (ms), `topic`, `payload` (hex), `text` if it is UTF-8 |
+| `gateway.refused` | a client was refused | `reason`, `address` |
+
+Others may publish kinds of their own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncIterator
+from dataclasses import asdict, dataclass
+from types import TracebackType
+from typing import Any, Self
+
+import structlog
+
+from lab.errors import LabError
+from lab.store import Store
+from lab.store.tables import Event as Row
+
+log = structlog.get_logger()
+
+_FLUSH_DELAY = 0.05  # s; events younger than this are lost if the process is killed
+_RING = 4096  # events that a reader gets from memory
+_PAGE = 500
+_RESTART_GAP = 10_000  # more numbers than can have been given out and not be written yet
+BACKLOG_LIMIT = 4096
+"""Events not written yet at which whoever can should publish less (`Events.backlog`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened.
+
+    :param sequence: its number; ascends, also across restarts, with gaps.
+    :param time: Unix time, s.
+    :param kind: what happened; see the table above.
+    :param device: the device it happened to.
+    :param app: the app it happened to.
+    :param data: what else belongs to it; JSON.
+    """
+
+    sequence: int
+    time: float
+    kind: str
+    device: str | None
+    app: str | None
+    data: dict[str, Any]
+
+    def describe(self) -> dict[str, Any]:
+        """Return it as JSON."""
+        return asdict(self)
+
+
+class Events:
+    """The stream of one lab. An async context manager; to be used on one event loop.
+
+    :param store: where events are kept.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._ring: deque[Event] = deque(maxlen=_RING)
+        self._unwritten: list[Event] = []
+        self._writing: list[Event] = []
+        self._last = 0
+        self._news = asyncio.Event()
+        self._flusher: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        last = await self._store.last_sequence()
+        self._last = last + _RESTART_GAP if last else 0
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._flusher is not None:
+            await self._flusher
+
+    @property
+    def last(self) -> int:
+        """The highest number given out; `subscribe(events.last)` yields only what happens from now on."""
+        return self._last
+
+    @property
+    def backlog(self) -> int:
+        """How many events are not written yet."""
+        return len(self._writing) + len(self._unwritten)
+
+    def publish(self, kind: str, device: str | None = None, app: str | None = None, **data: Any) -> Event:
+        """Say that something happened; return the event with its number.
+
+        :param data: JSON values.
+        """
+        self._last += 1
+        event = Event(self._last, time.time(), kind, device, app, data)
+        self._ring.append(event)
+        self._unwritten.append(event)
+        self._news.set()
+        self._news = asyncio.Event()
+        if self._flusher is None:
+            self._flusher = asyncio.get_running_loop().create_task(self._flush())
+        return event
+
+    async def subscribe(
+        self, since: int = 0, *, device: str | None = None, follow: bool = True
+    ) -> AsyncIterator[Event]:
+        """Yield every event with a number above `since`, in order; a slow reader misses none.
+
+        :param device: only this device's.
+        :param follow: go on for ever; else end with the last one there is.
+        """
+        while True:
+            news = self._news
+            page = await self._after(since)
+            for event in page:
+                since = event.sequence
+                if device is None or event.device == device:
+                    yield event
+            if page:
+                continue
+            if not follow:
+                return
+            await news.wait()
+
+    async def _after(self, since: int) -> list[Event]:
+        if since >= self._last:
+            return []
+        if self._ring and since >= self._ring[0].sequence - 1:
+            skip = since - self._ring[0].sequence + 1
+            return [self._ring[index] for index in range(skip, min(len(self._ring), skip + _PAGE))]
+        memory = [*self._writing, *self._unwritten]
+        rows = await self._store.events(since, _PAGE)
+        older = [Event(row.sequence, row.time, row.kind, row.device, row.app, row.data) for row in rows]
+        return older or [event for event in memory if event.sequence > since][:_PAGE]
+
+    async def _flush(self) -> None:
+        while self._unwritten:
+            await asyncio.sleep(_FLUSH_DELAY)
+            self._writing, self._unwritten = self._unwritten, []
+            try:
+                await self._store.append([Row(**asdict(event)) for event in self._writing])
+            except LabError as error:
+                log.error("events not kept", count=len(self._writing), error=error.message)
+            self._writing = []
+        self._flusher = None

@@ -20,7 +20,8 @@ class Launch:
     :param board: the board it is.
     :param image: the firmware (an ELF, or a Linux executable for `native`).
     :param identity: the provisioning blob (docs/protocol.md, section 4), fresh for this power-on.
-    :param folder: the device's own folder, for what must survive a power cut (`flash.bin`).
+    :param folder: the device's own folder, for what must survive a power cut (`flash.bin`) and for the
+        log of the engine (`engine.log`).
     """
 
     device: str
@@ -45,12 +46,29 @@ class Exit:
 
 
 class Machine(Protocol):
-    """A board that runs. The three streams are open from before its first instruction until it ends."""
+    """A board that runs.
 
-    pid: int
-    console: ByteStream
-    link: ByteStream
-    simbus: ByteStream
+    Its streams are open from before its first instruction. They end, after their last byte, when it does; who
+    reads a stream closes it.
+
+    :ivar pid: the process it runs in; none if it is a real board.
+    :ivar console: the console.
+    :ivar link: the link to the gateway.
+    :ivar simbus: the bus to the simulated parts; none if the board has parts of its own.
+    :ivar carried: far end of `console` where the link carries it in CONSOLE frames: `lab.bridge.Bridge` needs
+        it. None where the console has a UART of its own.
+    """
+
+    @property
+    def pid(self) -> int | None: ...  # noqa: D102
+    @property
+    def console(self) -> ByteStream: ...  # noqa: D102
+    @property
+    def link(self) -> ByteStream: ...  # noqa: D102
+    @property
+    def simbus(self) -> ByteStream | None: ...  # noqa: D102
+    @property
+    def carried(self) -> ByteStream | None: ...  # noqa: D102
 
     async def stop(self) -> Exit:
         """Cut its power. Idempotent; returns when the process is gone."""

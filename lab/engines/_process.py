@@ -1,0 +1,122 @@
+"""A child process that dies with the lab, however the lab ends."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import anyio
+
+from lab.errors import LabError, MissingError
+
+_TAIL = 2000
+
+# A parent that dies before setpriv has set PR_SET_PDEATHSIG goes unnoticed: so the shell looks whether its
+# parent is still the lab ($0) before it becomes the program.
+_IF_PARENT_LIVES = 'if [ "$PPID" = "$0" ]; then exec "$@"; fi'
+
+
+def check_tools() -> None:
+    """Raise `MissingError` if this machine lacks what every engine needs to start a process."""
+    if shutil.which("setpriv") is None:
+        raise MissingError("setpriv is not on this machine", hint="sudo apt install util-linux")
+
+
+class Process:
+    """A running child.
+
+    The kernel kills it when the *thread* that started it ends (prctl(2), PR_SET_PDEATHSIG): start it from the
+    event loop's thread, never from a worker.
+
+    :param arguments: program and arguments.
+    :param inherited: descriptors it inherits, under the same numbers.
+    :param log: the file that takes its stdout and stderr.
+    """
+
+    def __init__(self, arguments: Sequence[str], inherited: Sequence[int], log: Path) -> None:
+        guarded = [
+            "setpriv",
+            "--pdeathsig",
+            "KILL",
+            "--",
+            "/bin/sh",
+            "-c",
+            _IF_PARENT_LIVES,
+            str(os.getpid()),
+        ]
+        try:
+            with log.open("wb") as output:
+                self._child = subprocess.Popen(
+                    [*guarded, *arguments],
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    pass_fds=inherited,
+                    start_new_session=True,  # Ctrl-C in the terminal is the lab's, not its boards'
+                )
+        except OSError as error:
+            raise LabError(
+                f"{arguments[0]} could not be started: {error}", hint=f"Its log is {log}."
+            ) from error
+        self.pid = self._child.pid
+        self.name = Path(arguments[0]).name
+        self.log = log
+        self._handle: int | None = os.pidfd_open(self.pid)
+        self._reaping = anyio.Lock()
+
+    async def wait(self) -> int:
+        """Return its exit code once it has ended; negative is a signal. Any number of tasks may wait."""
+        async with self._reaping:
+            if self._handle is not None:
+                await anyio.wait_readable(self._handle)
+                self._child.wait()
+                os.close(self._handle)
+                self._handle = None
+        return self._child.returncode
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal; nothing happens if it has ended."""
+        if self._handle is not None:
+            signal.pidfd_send_signal(self._handle, number)
+
+    def reason(self) -> str:
+        """Say how it ended, with the tail of what it said. For after `wait`."""
+        code = self._child.returncode
+        how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"exited with code {code}"
+        lines = self.log.read_text("utf-8", "replace").splitlines()
+        said = "\n".join(line for line in lines if ": warning: " not in line)[-_TAIL:]
+        return f"{self.name} {how}: {said}" if said else f"{self.name} {how}"
+
+
+class Wire:
+    """One byte stream to a child: a pair of sockets, in which bytes wait from the very first."""
+
+    def __init__(self) -> None:
+        self._near, self._far = socket.socketpair()
+
+    @property
+    def child_end(self) -> int:
+        """The descriptor the child inherits."""
+        return self._far.fileno()
+
+    def release(self) -> None:
+        """Close the child's end here, so that the stream ends when the child does."""
+        self._far.close()
+
+    async def stream(self) -> anyio.abc.UNIXSocketStream:
+        """Return the lab's end."""
+        return await anyio.abc.UNIXSocketStream.from_socket(self._near)
+
+    def take(self) -> socket.socket:
+        """Return the lab's end as a plain socket."""
+        return self._near
+
+    def close(self) -> None:
+        """Close both ends: the child could not be started."""
+        self._near.close()
+        self._far.close()

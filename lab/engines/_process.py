@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import anyio
+from anyio.abc import UNIXSocketStream
 
 from lab.errors import LabError, MissingError
 
@@ -69,6 +70,11 @@ class Process:
         self._handle: int | None = os.pidfd_open(self.pid)
         self._reaping = anyio.Lock()
 
+    @property
+    def ended(self) -> bool:
+        """Whether it is known to have ended."""
+        return self._handle is None
+
     async def wait(self) -> int:
         """Return its exit code once it has ended; negative is a signal. Any number of tasks may wait."""
         async with self._reaping:
@@ -92,6 +98,12 @@ class Process:
         said = "\n".join(line for line in lines if ": warning: " not in line)[-_TAIL:]
         return f"{self.name} {how}: {said}" if said else f"{self.name} {how}"
 
+    def gone(self, what: str) -> LabError:
+        """Return the error of a machine that can no longer do `what`."""
+        return LabError(
+            f"{self.name} (pid {self.pid}) has ended and cannot {what}", hint=f"Its log is {self.log}."
+        )
+
 
 class Wire:
     """One byte stream to a child: a pair of sockets, in which bytes wait from the very first."""
@@ -108,9 +120,9 @@ class Wire:
         """Close the child's end here, so that the stream ends when the child does."""
         self._far.close()
 
-    async def stream(self) -> anyio.abc.UNIXSocketStream:
+    async def stream(self) -> UNIXSocketStream:
         """Return the lab's end."""
-        return await anyio.abc.UNIXSocketStream.from_socket(self._near)
+        return await UNIXSocketStream.from_socket(self._near)
 
     def take(self) -> socket.socket:
         """Return the lab's end as a plain socket."""
@@ -120,3 +132,10 @@ class Wire:
         """Close both ends: the child could not be started."""
         self._near.close()
         self._far.close()
+
+
+def memory_file(content: bytes) -> int:
+    """Return a descriptor of an unnamed file: the private key in an identity never touches the disk."""
+    descriptor = os.memfd_create("identity")
+    os.write(descriptor, content)
+    return descriptor

@@ -14,7 +14,7 @@ from qemu.qmp import QMPClient, QMPError
 
 from lab.boards import Board
 from lab.engines import Exit, Launch, _carried
-from lab.engines._process import Process, Wire, check_tools
+from lab.engines._process import Process, Wire, check_tools, memory_file
 from lab.errors import LabError, MissingError, UsageError
 
 _PROGRAM = "qemu-system-arm"
@@ -46,7 +46,7 @@ class QemuEngine:
         wires = {name: Wire() for name, uart in streams.items() if uart is not None}
         control = Wire()
         inherited = [wire.child_end for wire in (*wires.values(), control)]
-        identity = _memory_file(launch.identity)
+        identity = memory_file(launch.identity)
         launch.folder.mkdir(parents=True, exist_ok=True)
         by_uart = {uart: wires[name].child_end for name, uart in streams.items() if uart is not None}
         try:
@@ -217,10 +217,3 @@ def arguments(launch: Launch, uarts: dict[int, int], control: int, identity: str
 def _escaped(path: os.PathLike[str]) -> str:
     """Return `path` for one of QEMU's comma-separated options."""
     return os.fspath(path).replace(",", ",,")
-
-
-def _memory_file(content: bytes) -> int:
-    """Return a descriptor of an unnamed file: the private key in it never touches the disk."""
-    descriptor = os.memfd_create("identity")
-    os.write(descriptor, content)
-    return descriptor

@@ -1,0 +1,210 @@
+/* STM32F405 as QEMU models it: USART1, 2 and 3, TIM2, SysTick. Clock tree, pins and IWDG are not modelled
+ * there, and this port sets none of them up: it has not run on silicon.
+ *
+ * Reference: RM0090.
+ */
+#include "lab/core.h"
+#include "lab/simbus.h"
+#include "link/link.h"
+
+#include "../cortexm/cortexm.h"
+#include "../cortexm/ring.h"
+
+/* ---- USARTs (RM0090, section 30.6) */
+
+struct usart {
+    volatile uint32_t status;
+    volatile uint32_t data;
+    volatile uint32_t baud;
+    volatile uint32_t control1;
+};
+
+#define SR_RXNE    (1u << 5)
+#define SR_TXE     (1u << 7)
+#define CR1_RE     (1u << 2)
+#define CR1_TE     (1u << 3)
+#define CR1_RXNEIE (1u << 5)
+#define CR1_TXEIE  (1u << 7)
+#define CR1_UE     (1u << 13)
+
+struct stream {
+    struct usart *usart;
+    unsigned irq;
+    struct ring received;
+    bool refused; /* the last write() did not take all */
+};
+
+static uint8_t console_bytes[256];
+static uint8_t link_bytes[LAB_LINK_WINDOW + 1024 + 1];
+static uint8_t simbus_bytes[512];
+
+static struct stream streams[LAB_STREAM_COUNT] = {
+    [LAB_CONSOLE] = {(struct usart *)0x40011000, 37, {console_bytes, sizeof console_bytes, 0, 0}, false},
+    [LAB_LINK] = {(struct usart *)0x40004400, 38, {link_bytes, sizeof link_bytes, 0, 0}, false},
+    [LAB_SIMBUS] = {(struct usart *)0x40004800, 39, {simbus_bytes, sizeof simbus_bytes, 0, 0}, false},
+};
+
+static void receive(struct stream *stream) {
+    while (stream->usart->status & SR_RXNE) {
+        if (ring_full(&stream->received)) {
+            /* The byte stays in the USART, and the sender waits, until read() has made room. */
+            stream->usart->control1 &= ~CR1_RXNEIE;
+            return;
+        }
+        ring_put(&stream->received, (uint8_t)stream->usart->data);
+    }
+}
+
+static void interrupt(struct stream *stream) {
+    receive(stream);
+    if ((stream->usart->control1 & CR1_TXEIE) && (stream->usart->status & SR_TXE)) {
+        stream->usart->control1 &= ~CR1_TXEIE;
+        stream->refused = false;
+    }
+}
+
+static void usart1_interrupt(void) {
+    interrupt(&streams[LAB_CONSOLE]);
+}
+
+static void usart2_interrupt(void) {
+    interrupt(&streams[LAB_LINK]);
+}
+
+static void usart3_interrupt(void) {
+    interrupt(&streams[LAB_SIMBUS]);
+}
+
+/* RM0090, table 61 */
+__attribute__((section(".vectors.irq"), used)) static void (*const irq_vectors[82])(void) = {
+    [0 ... 36] = cortexm_unexpected, [37] = usart1_interrupt,          [38] = usart2_interrupt,
+    [39] = usart3_interrupt,         [40 ... 81] = cortexm_unexpected,
+};
+
+static size_t stream_read(const struct lab_port *port, enum lab_stream which, uint8_t *bytes, size_t size) {
+    (void)port;
+    struct stream *stream = &streams[which];
+    size_t taken = ring_take(&stream->received, bytes, size);
+    if (taken > 0 && !(stream->usart->control1 & CR1_RXNEIE)) {
+        __asm volatile("cpsid i" ::: "memory");
+        stream->usart->control1 |= CR1_RXNEIE;
+        receive(stream);
+        __asm volatile("cpsie i" ::: "memory");
+    }
+    return taken;
+}
+
+static size_t stream_write(const struct lab_port *port, enum lab_stream which, const uint8_t *bytes,
+                           size_t size) {
+    (void)port;
+    struct stream *stream = &streams[which];
+    size_t sent = 0;
+    while (sent < size && (stream->usart->status & SR_TXE)) {
+        stream->usart->data = bytes[sent++];
+    }
+    if (sent < size) {
+        __asm volatile("cpsid i" ::: "memory");
+        stream->refused = true;
+        stream->usart->control1 |= CR1_TXEIE;
+        __asm volatile("cpsie i" ::: "memory");
+    }
+    return sent;
+}
+
+bool family_awake(void) {
+    for (size_t i = 0; i < LAB_STREAM_COUNT; i++) {
+        if (!ring_empty(&streams[i].received) ||
+            (streams[i].refused && (streams[i].usart->status & SR_TXE))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void family_console_put(uint8_t byte) {
+    while (!(streams[LAB_CONSOLE].usart->status & SR_TXE)) {
+    }
+    streams[LAB_CONSOLE].usart->data = byte;
+}
+
+static void start_streams(void) {
+    for (size_t i = 0; i < LAB_STREAM_COUNT; i++) {
+        streams[i].usart->control1 = CR1_UE | CR1_TE | CR1_RE | CR1_RXNEIE;
+        cortexm_enable_irq(streams[i].irq);
+    }
+}
+
+/* ---- Time: TIM2 counts microseconds (RM0090, section 18.4). QEMU feeds it 1 GHz. */
+
+#define TIM2_CR1 REGISTER(0x40000000)
+#define TIM2_EGR REGISTER(0x40000014)
+#define TIM2_CNT REGISTER(0x40000024)
+#define TIM2_PSC REGISTER(0x40000028)
+#define TIM2_ARR REGISTER(0x4000002c)
+#define TIM_CEN  1u
+#define TIM_UG   1u
+
+const uint32_t family_counter_mhz = 1;
+/* SysTick from AHB / 8: with the core's 168 MHz it would wake ten times a second. */
+const uint32_t family_systick_hz = 21000000u;
+const bool family_systick_external = true;
+
+uint32_t family_counter(void) {
+    return TIM2_CNT;
+}
+
+static void start_counter(void) {
+    TIM2_PSC = 999;
+    TIM2_ARR = 0xffffffffu;
+    TIM2_EGR = TIM_UG;
+    TIM2_CR1 = TIM_CEN;
+}
+
+/* ---- The port. Its watchdog is SysTick's (cortexm/clock.c); its flash is a model on the simbus. */
+
+#define FLASH_SIZE   0x00100000u
+#define FLASH_SECTOR 4096u
+
+__attribute__((section(".noinit"))) struct lab_boot lab_boot;
+
+static struct lab_simbus simbus;
+static struct lab_core core;
+
+static struct lab_port port = {
+    .board = LAB_BOARD,
+    .build_id = lab_build_id,
+    .identity = lab_identity,
+    .identity_size = LAB_IDENTITY_SIZE,
+    .pool = lab_pool,
+    .boot = &lab_boot,
+    .flash_geometry = {.size = FLASH_SIZE, .sector = FLASH_SECTOR, .program = 1},
+    .simbus = &simbus,
+    .read = stream_read,
+    .write = stream_write,
+    .millis = cortexm_millis,
+    .micros = cortexm_micros,
+    .idle = cortexm_idle,
+    .entropy = cortexm_no_entropy,
+    .reset = cortexm_reset,
+    .feed = cortexm_feed,
+    .i2c = lab_simbus_i2c,
+    .pulses = lab_simbus_pulses,
+    .strip = lab_simbus_strip,
+    .gpio_write = lab_simbus_gpio_write,
+    .gpio_read = lab_simbus_gpio_read,
+    .adc_read = lab_simbus_adc_read,
+    .flash_read = lab_simbus_flash_read,
+    .flash_program = lab_simbus_flash_program,
+    .flash_erase = lab_simbus_flash_erase,
+};
+
+int main(void) {
+    start_counter();
+    cortexm_start();
+    lab_boot_start(&lab_boot, LAB_BOOT_UNKNOWN);
+    start_streams();
+    port.pool_size = (size_t)(lab_pool_end - lab_pool);
+    lab_simbus_start(&port);
+    lab_core_init(&core, &port);
+    lab_core_run(&core);
+}

@@ -1,7 +1,8 @@
-"""WebAssembly modules as files: read, checked for being WASM at all."""
+"""WebAssembly modules as files: compiled if they are sources yet, read, checked for being WASM at all."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from lab.errors import UsageError
@@ -11,19 +12,24 @@ CORE_VERSION = b"\x01\0\0\0"
 COMPONENT_VERSION = b"\x0d\0\x01\0"
 
 
-def read_module(file: Path) -> bytes:
-    """Return the core module in `file`; a WebAssembly text (``.wat``) is translated.
+def read_module(path: Path, *, progress: Callable[[str], None] = lambda _: None) -> tuple[str, bytes]:
+    """Return an app's name and its core module; a source or an app's folder is compiled first.
 
-    :raises UsageError: it cannot be read, or is not a core module of version 1.
+    :param progress: told what is being done, if it takes long.
+    :raises UsageError: it cannot be read, is not a core module of version 1, or is in no known language.
+    :raises LabError: it does not compile, or is not a module that devices run.
     """
-    try:
-        content = file.read_bytes()
-    except OSError as error:
-        raise UsageError(f"cannot read {file}: {error.strerror}") from error
-    if file.suffix == ".wat":
-        content = _translate(file, content)
-    check_module(content, str(file))
-    return content
+    from lab import sdk
+
+    if path.suffix == ".wasm" and not path.is_dir():
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise UsageError(f"cannot read {path}: {error.strerror}") from error
+        sdk.check(content, str(path))
+        return path.stem, content
+    compiled = sdk.compile(path, progress=progress)
+    return compiled.wasm.stem, compiled.wasm.read_bytes()
 
 
 def check_module(content: bytes, what: str) -> None:
@@ -41,12 +47,3 @@ def check_module(content: bytes, what: str) -> None:
         )
     if content[4:8] != CORE_VERSION:
         raise UsageError(f"{what} is not a WebAssembly module of version 1")
-
-
-def _translate(file: Path, text: bytes) -> bytes:
-    import wasmtime
-
-    try:
-        return bytes(wasmtime.wat2wasm(text))
-    except wasmtime.WasmtimeError as error:
-        raise UsageError(f"{file} does not translate", hint=str(error)) from error

@@ -17,17 +17,17 @@ from lab.modules import read_module
 
 
 def deploy(
-    file: Annotated[Path, typer.Argument(help="A .wasm module (or a .wat text).")],
+    file: Annotated[Path, typer.Argument(help="An app's folder, a source, or a .wasm module.")],
     to: Annotated[list[str] | None, typer.Option(metavar="ID", help="A device; may be repeated.")] = None,
     to_all: Annotated[bool, typer.Option("--all", help="Every device that is connected.")] = False,
-    app: Annotated[str | None, typer.Option(help="The app's name; else the file's.")] = None,
+    app: Annotated[str | None, typer.Option(help="The app's name; else its folder's or file's.")] = None,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds for each device.")] = 60.0,
     as_json: AsJson = False,
 ) -> None:
     """Push an app to devices; return when each says that it runs, or why not."""
     if bool(to) == to_all:
         raise UsageError("say which devices: --to ID (may be repeated), or --all")
-    module = read_module(file)
+    name, module = read_module(file)
     client = Client.connect(Home.find())
     bars: dict[str, Any] = {}
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:.0f} %"))
@@ -43,7 +43,7 @@ def deploy(
             "deployments",
             progress=step,
             body=module,
-            name=app or file.stem,
+            name=app or name,
             to=",".join(to or []),
             timeout=timeout,
         )

@@ -1,0 +1,44 @@
+"""`lab compile`: make an app's module and say what it takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from lab.cli._output import AsJson, data, emit, size, talk
+
+if TYPE_CHECKING:
+    from lab import sdk
+
+
+def compile(
+    path: Annotated[Path, typer.Argument(help="An app's folder, or one source: .c, .cpp, .rs, .ts, .wat.")],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="The module; else build/NAME.wasm beside the app.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compile an app to WebAssembly and check that devices will take it."""
+    from lab import sdk
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=talk, transient=True) as bar:
+        task = bar.add_task("compiling")
+        app = sdk.compile(path, output=output, progress=lambda text: bar.update(task, description=text))
+    if app.warnings:
+        talk.out(app.warnings.rstrip("\n"), highlight=False)
+    emit(app.as_json(), as_json, lambda: _show(app))
+
+
+def _show(app: sdk.Compiled) -> None:
+    for name, value in (
+        ("module", str(app.wasm)),
+        ("size", size(app.size)),
+        ("memory", size(app.memory)),
+        ("imports", ", ".join(app.imports) or "-"),
+        ("exports", ", ".join(app.exports) or "-"),
+    ):
+        data.print(f"{name:<9}{value}", highlight=False, markup=False, soft_wrap=True)

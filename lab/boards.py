@@ -12,7 +12,7 @@ import os
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal
@@ -216,6 +216,19 @@ def load(name: str, extra: Iterable[Path] = ()) -> Board:
     if name not in files:
         raise UsageError(f"there is no board {name!r}", hint=_allowed("boards", name, files))
     return _read(name, files)
+
+
+def with_serial(board: Board, url: str) -> Board:
+    """Return `board` on the port `url`.
+
+    :raises UsageError: it is not one of engine `serial`.
+    """
+    if board.serial is None:
+        raise UsageError(
+            f"board {board.name} is not on a real port: its engine is {board.engine!r}",
+            hint='Use --board serial, or a board of your own with engine = "serial".',
+        )
+    return replace(board, serial=replace(board.serial, url=url))
 
 
 def _read(name: str, files: Mapping[str, Path]) -> Board:

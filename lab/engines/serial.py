@@ -78,7 +78,7 @@ class SerialMachine:
         if line is None:
             raise LabError(
                 f"the board on {self._url} has no reset line",
-                hint="Press its button. If DTR or RTS is wired to its reset, set serial.reset in its TOML file.",
+                hint="Press its button. If DTR or RTS is wired to its reset, say so in its file: serial.reset.",
             )
         if self._url.startswith("socket://"):
             raise LabError(f"{self._url} has no modem lines to reset the board with", hint="Use rfc2217://.")
@@ -101,7 +101,8 @@ class SerialMachine:
 class Port(ByteStream):
     """A serial port as a stream.
 
-    While the port is away (unplugged, its server gone), a receive waits for its return. What is sent meanwhile is lost, as on a cable; the link notices and connects anew.
+    While the port is away (unplugged, its server gone), a receive waits for its return. What is sent
+    meanwhile is lost, as on a cable; the link notices and connects anew.
     """
 
     def __init__(self, url: str, settings: Settings, port: Serial) -> None:

@@ -78,7 +78,7 @@ class SerialMachine:
         if line is None:
             raise LabError(
                 f"the board on {self._url} has no reset line",
-                hint="Press its button. If DTR or RTS is wired to its reset, say so in its file: serial.reset.",
+                hint="Press its button. If DTR or RTS is wired to its reset, set serial.reset in its file.",
             )
         if self._url.startswith("socket://"):
             raise LabError(f"{self._url} has no modem lines to reset the board with", hint="Use rfc2217://.")

@@ -229,8 +229,8 @@ class _Reader:
         return opcode
 
 
-# block loop if br br_if call, local.* global.* table.get table.set, memory.size memory.grow, i32.const i64.const,
-# ref.null ref.func. A block's type and a constant are signed, but as long as if they were not.
+# block loop if, br br_if call, local.* global.* table.get table.set, memory.size memory.grow,
+# i32.const i64.const, ref.null ref.func. The type of a block and a constant are signed, but no longer for it.
 _ONE_INDEX = frozenset(
     (0x02, 0x03, 0x04, 0x0C, 0x0D, 0x10, *range(0x20, 0x27), 0x3F, 0x40, 0x41, 0x42, 0xD0, 0xD2)
 )

@@ -41,6 +41,7 @@ target_compile_definitions(wamr PRIVATE
   WASM_ENABLE_INTERP=1
   WASM_ENABLE_FAST_INTERP=1
   WASM_ENABLE_BULK_MEMORY=1
+  WASM_ENABLE_BULK_MEMORY_OPT=1 # memory.copy and memory.fill: what compilers make of memcpy and memset
   WASM_ENABLE_REF_TYPES=1
   WASM_ENABLE_INSTRUCTION_METERING=1
   WASM_DISABLE_HW_BOUND_CHECK=1

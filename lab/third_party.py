@@ -164,8 +164,11 @@ def check_hash(path: Path, expected: str, source: Source) -> None:
 def _unpack(archive: Path, folder: Path) -> None:
     """Unpack `archive` so that `folder` exists either whole or not at all."""
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix="unpack-") as scratch:
-        with tarfile.open(archive) as tar:
-            tar.extractall(scratch, filter="data")
+        try:
+            with tarfile.open(archive) as tar:
+                tar.extractall(scratch, filter="data")
+        except (OSError, tarfile.TarError) as error:
+            raise LabError(f"{archive} cannot be unpacked: {error}") from error
         (top,) = Path(scratch).iterdir()
         top.rename(folder)
 

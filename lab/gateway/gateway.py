@@ -1,0 +1,632 @@
+"""The TLS server and what it decides: who is taken in, what each device is to run, who is silent."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from lab.errors import DeviceError, LabError, LabTimeoutError, UsageError
+from lab.events import BACKLOG_LIMIT, Events
+from lab.gateway.deploy import Progress, transfer
+from lab.gateway.registry import AppInfo, DeviceInfo, DeviceState, Record, new_row, status_of
+from lab.gateway.session import Phase, Session, SessionEndedError, refusal
+from lab.gateway.tls import Connection
+from lab.modules import check_module
+from lab.pki import Authority, check_device_id, device_of
+from lab.store import Store
+from lab.store.tables import Device as DeviceRow
+from lab.wire import messages as m
+
+log = structlog.get_logger()
+
+_SILENCE = 2.5  # heartbeats without a sign of life (docs/protocol.md, section 3)
+_SAVE_DELAY = 0.1  # s; reports are written together
+_THROTTLE = 0.1  # s that a device is not read from while events pile up
+_KEPT_STATES = (m.AppState.RUNNING, m.AppState.STOPPED, m.AppState.FAILED)
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """How a gateway behaves; times in seconds.
+
+    :param host: the address it listens on.
+    :param port: its port; 0 lets the kernel choose, once: a restarted gateway keeps it.
+    :param heartbeat: the interval devices are told, unless `Gateway.set_heartbeat` chose another before.
+    :param handshake_timeout: for TLS, for hello and for ready.
+    :param request_timeout: for the answer to a short request.
+    :param restore_timeout: for one app that a device gets back after it has connected.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    heartbeat: float = 30.0
+    handshake_timeout: float = 30.0
+    request_timeout: float = 10.0
+    restore_timeout: float = 120.0
+
+
+def _no_progress(_taken: int, _all: int) -> None:
+    pass
+
+
+class Gateway:
+    """One lab's gateway; to be used on one event loop.
+
+    Every method that names a device raises `UsageError` for an unknown one. A method that needs an answer from it
+    raises `LabError` if it is not connected, `LabTimeoutError` if it does not answer, and `DeviceError`, in the
+    device's own words, if it refuses.
+    """
+
+    def __init__(
+        self, store: Store, events: Events, authority: Authority, config: Config | None = None
+    ) -> None:
+        self.events = events
+        self._store = store
+        self._authority = authority
+        self._config = config or Config()
+        self._heartbeat = self._config.heartbeat
+        self._port = self._config.port
+        self._server: asyncio.Server | None = None
+        self._records: dict[str, Record] = {}
+        self._waiting: dict[str, Record] = {}
+        self._sessions: set[Session] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._saver: asyncio.Task[None] | None = None
+        self._taking_in = asyncio.Lock()
+        self._unsaved: set[str] = set()
+        self._pairing_ends = 0.0
+
+    # -- life
+
+    async def start(self) -> int:
+        """Listen; return the port.
+
+        :raises LabError: the address cannot be had.
+        """
+        self._heartbeat = float(await self._store.setting("heartbeat", self._heartbeat))
+        await self._load()
+        for record in self._records.values():
+            if record.state is DeviceState.DISCONNECTED:
+                self._listen_for(record)
+        context = self._authority.server_context()
+
+        def connection() -> Connection:
+            return Connection(context, self._accept, self._refuse, self._config.handshake_timeout)
+
+        try:
+            self._server = await asyncio.get_running_loop().create_server(
+                connection, self._config.host, self._port, backlog=1024
+            )
+        except OSError as error:
+            raise LabError(
+                f"the gateway cannot listen on {self._config.host}:{self._port}: {error.strerror or error}",
+                hint="another program may use the port; port 0 takes a free one",
+            ) from error
+        self._port = self._server.sockets[0].getsockname()[1]
+        log.info("gateway listens", host=self._config.host, port=self._port)
+        return self._port
+
+    async def stop(self) -> None:
+        """Say goodbye to every device and write what is not written. `start` goes on where this ended."""
+        if self._server is None:
+            return
+        self._server.close()
+        for session in list(self._sessions):
+            session.end("the gateway stops")
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for record in self._records.values():
+            self._quiet(record)
+        await self._save()
+        self._server = None
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where devices connect."""
+        return self._config.host, self._port
+
+    @property
+    def sessions(self) -> int:
+        """How many devices have a session now, waiting ones included."""
+        return len(self._sessions)
+
+    @property
+    def heartbeat(self) -> float:
+        """The interval devices are told, s."""
+        return self._heartbeat
+
+    async def set_heartbeat(self, seconds: float) -> None:
+        """Choose another interval; connected devices are told now, the others when they come.
+
+        :raises UsageError: less than 0.1 s, or more than a day.
+        """
+        if not 0.1 <= seconds <= 86400:
+            raise UsageError(f"a heartbeat every {seconds:g} s cannot be", hint="0.1 to 86400 s are allowed")
+        await self._store.save_setting("heartbeat", seconds)
+        self._heartbeat = seconds
+        for record in self._records.values():
+            if record.session is not None and record.session.phase is Phase.CONNECTED:
+                record.session.send(m.Configure(round(seconds * 1000)))
+                self._listen_for(record)
+
+    # -- the registry
+
+    def devices(self) -> list[DeviceInfo]:
+        """Return every device that was taken in, then those that wait."""
+        return [record.describe() for record in self._records.values()] + [
+            record.describe(paired=False) for record in self._waiting.values()
+        ]
+
+    def device(self, id: str) -> DeviceInfo:
+        """Return one device."""
+        record = self._waiting.get(id)
+        return record.describe(paired=False) if record else self._known(id).describe()
+
+    async def register(self, id: str, board: str, engine: str) -> DeviceInfo:
+        """Take in a device that the lab itself makes; it needs no pairing. Idempotent.
+
+        :raises UsageError: `id` cannot be a device's id.
+        """
+        check_device_id(id)
+        record = self._records.get(id)
+        if record is None:
+            return await self._take_in(id, board, engine)
+        record.row.board, record.row.engine = board, engine
+        await self._store.save_device(DeviceRow(**record.row.model_dump()))
+        return record.describe()
+
+    async def forget(self, id: str) -> None:
+        """Drop a device from the registry, with what it was to run; it has to pair again."""
+        record = self._waiting.get(id) or self._known(id)
+        await self._store.delete_device(id)
+        self._records.pop(id, None)
+        self._unsaved.discard(id)
+        self._quiet(record)
+        if record.session is not None:
+            record.session.end("this device was forgotten")
+        self.events.publish("device.forgotten", id, board=record.row.board)
+
+    def open_pairing(self, seconds: float) -> None:
+        """Take in every device that waits or comes within `seconds`; 0 ends it.
+
+        :raises UsageError: a negative time.
+        """
+        if not seconds >= 0:
+            raise UsageError(f"pairing cannot be open for {seconds:g} s")
+        self._pairing_ends = time.monotonic() + seconds
+        if seconds:
+            for id in list(self._waiting):
+                self._spawn(self._pair(id))
+
+    @property
+    def pairing(self) -> float:
+        """For how many more seconds unknown devices are taken in."""
+        return max(0.0, self._pairing_ends - time.monotonic())
+
+    async def accept(self, id: str, engine: str = "serial") -> DeviceInfo:
+        """Take in a device that waits.
+
+        :raises UsageError: it does not wait.
+        """
+        waiting = self._waiting.get(id)
+        if waiting is None:
+            if id in self._records:
+                return self._records[id].describe()
+            raise UsageError(f"no device {id} waits to be accepted", hint="see who does: lab ps")
+        return await self._take_in(id, waiting.row.board, engine)
+
+    async def connected(self, id: str) -> DeviceInfo:
+        """Return once a device is connected; the caller bounds the wait."""
+        record = self._known(id)
+        await record.online.wait()
+        return record.describe()
+
+    # -- apps
+
+    async def deploy(
+        self,
+        id: str,
+        name: str,
+        module: bytes,
+        *,
+        timeout: float = 60.0,
+        progress: Progress = _no_progress,
+    ) -> AppInfo:
+        """Have a device run a module as the app `name`, and return when it says that it does.
+
+        A device that loses its connection meanwhile gets the rest when it is back. From here on the app belongs
+        to the device: should it come back without it, it gets it again, until `stop_app`. What the device
+        refused does not; then the device keeps what it was to run before.
+
+        :param timeout: seconds for all of it.
+        :param progress: told the bytes the device has taken, and all there are.
+        :raises UsageError: not a core module, a bad name, or more than the device takes.
+        """
+        record = self._known(id)
+        check_module(module, name)
+        _check_name(name)
+        self._online(record)
+        if len(module) > record.row.max_module:
+            raise UsageError(
+                f"{name} has {len(module)} bytes; {id} takes modules of up to {record.row.max_module}",
+                hint="optimise it for size (-Oz, wasm-opt), or use a board with more memory",
+            )
+        try:
+            async with asyncio.timeout(timeout), record.deploying:
+                return AppInfo.of(await self._deploy(record, name, module, progress))
+        except TimeoutError as error:
+            raise LabTimeoutError(
+                f"{id} did not say within {timeout:g} s that {name} runs",
+                hint=f"it gets {name} when it connects again; see what it says: lab console {id}",
+            ) from error
+
+    async def stop_app(self, id: str, name: str) -> None:
+        """Have a device end an app and free its memory; it will not get it back."""
+        record = self._known(id)
+        _check_name(name)
+        session = self._online(record)
+        wanted = record.desired.pop(name, None)
+        await self._store.delete_deployment(id, name)
+        ack = await session.request(m.Stop(name), m.Ack, self._config.request_timeout)
+        if ack.code is m.ResultCode.NO_SUCH_APP and wanted:
+            return
+        if ack.code is not m.ResultCode.DONE:
+            raise refusal(id, f"to stop {name}", ack.code, ack.text)
+
+    async def call(
+        self,
+        id: str,
+        app: str,
+        function: str,
+        arguments: Sequence[int | float] = (),
+        *,
+        timeout: float = 10.0,
+    ) -> tuple[int | float, ...]:
+        """Run a function that an app exports, on the device; return its results.
+
+        :raises UsageError: arguments that the protocol cannot carry.
+        """
+        session = self._online(self._known(id))
+        try:
+            message = m.Call(app, function, tuple(arguments))
+            m.encode(message)
+        except m.BodyError as error:
+            raise UsageError(f"{app}.{function} cannot be called like that: {error.message}") from error
+        result = await session.request(message, m.CallResult, timeout)
+        if result.code is not m.ResultCode.DONE:
+            words = result.text or result.code.name.lower().replace("_", " ")
+            raise DeviceError(f"{app}.{function} failed on {id}: {words}")
+        return result.values
+
+    async def list_apps(self, id: str) -> list[AppInfo]:
+        """Ask a device for its apps. `DeviceInfo.apps` is what it said last, without asking."""
+        record = self._known(id)
+        answer = await self._online(record).request(m.ListApps(), m.AppList, self._config.request_timeout)
+        self._take_apps(record, answer.apps)
+        return [AppInfo.of(status) for status in answer.apps]
+
+    async def reset(self, id: str) -> None:
+        """Have a device restart; returns when it has said that it will."""
+        session = self._online(self._known(id))
+        ack = await session.request(m.Reset(), m.Ack, self._config.request_timeout)
+        if ack.code is not m.ResultCode.DONE:
+            raise refusal(id, "to restart", ack.code, ack.text)
+
+    # -- what sessions tell (session.Owner)
+
+    def on_hello(self, session: Session) -> None:
+        """Welcome a known device; have an unknown one wait, unless pairing is open."""
+        id, hello = session.device, session.hello
+        record = self._records.get(id)
+        older = record or self._waiting.get(id)
+        if older is not None and older.session is not None:
+            self.events.publish("device.replaced", id, address=older.session.address)
+            replaced, older.session = older.session, None
+            if older.state is DeviceState.CONNECTED:
+                older.state = DeviceState.DISCONNECTED
+            replaced.end("a newer connection of this device replaces this one")
+        if record is None:
+            record = Record(new_row(id, hello.board, "serial", time.time()))
+            record.state = DeviceState.WAITING
+            self._waiting[id] = record
+        record.session = session
+        record.take(hello)
+        if id in self._records:
+            self._welcome(record)
+        elif self.pairing:
+            self._spawn(self._pair(id))
+        else:
+            session.wait("unknown to this lab; accept it, or open pairing")
+            self.events.publish("device.waiting", id, board=hello.board, address=session.address)
+
+    def on_ready(self, session: Session) -> None:
+        """The device is connected: give it what it lacks."""
+        record = self._records[session.device]
+        hello = session.hello
+        record.state = DeviceState.CONNECTED
+        self.events.publish(
+            "device.connected",
+            session.device,
+            boot_reason=record.row.boot_reason,
+            boot_detail=hello.boot_detail,
+            boots=hello.boots,
+            uptime=hello.uptime,
+            address=session.address,
+        )
+        self._take_apps(record, hello.apps)
+        self._listen_for(record)
+        self._later_save(record)
+        self._spawn(self._reconcile(record, session))
+
+    def on_heard(self, session: Session) -> None:
+        """Whatever it says, it lives."""
+        record = self._records.get(session.device)
+        if record is None or record.session is not session or session.phase is not Phase.CONNECTED:
+            return
+        record.row.last_seen = time.time()
+        if record.state is DeviceState.UNREACHABLE:
+            record.state = DeviceState.CONNECTED
+            self.events.publish("device.connected", session.device, address=session.address, resumed=True)
+            self._listen_for(record)
+
+    def on_message(self, session: Session, message: m.Message) -> None:
+        """Pass on what the device reports."""
+        record = self._records.get(session.device)
+        if record is None or record.session is not session:
+            return
+        id = session.device
+        match message:
+            case m.Heartbeat(uptime, memory_free, apps_running, frames_dropped):
+                record.row.memory_free = memory_free
+                self.events.publish(
+                    "device.heartbeat",
+                    id,
+                    uptime=uptime,
+                    memory_free=memory_free,
+                    apps_running=apps_running,
+                    frames_dropped=frames_dropped,
+                )
+            case m.AppStatusChanged(status):
+                self._take_app(record, status)
+                self._later_save(record)
+            case m.LogLine(uptime, level, app, text):
+                kind = "app.log" if app else "device.log"
+                self.events.publish(kind, id, app or None, uptime=uptime, level=level.name.lower(), text=text)
+            case m.Event(uptime, app, topic, payload):
+                self.events.publish(
+                    "app.event", id, app, uptime=uptime, topic=topic, payload=payload.hex(), **_text(payload)
+                )
+        if self.events.backlog > BACKLOG_LIMIT:
+            session.throttle(_THROTTLE)
+
+    def on_refused(self, session: Session, reason: str) -> None:
+        """Say that somebody with a good certificate was refused all the same."""
+        self.events.publish("gateway.refused", session.device, reason=reason, address=session.address)
+        log.warning("device refused", device=session.device, reason=reason, address=session.address)
+
+    def on_over(self, session: Session, reason: str) -> None:
+        """Note that the device is gone, unless a newer session took over."""
+        id = session.device
+        self._sessions.discard(session)
+        waiting = self._waiting.get(id)
+        if waiting is not None and waiting.session is session:
+            del self._waiting[id]
+        record = self._records.get(id)
+        if record is None or record.session is not session:
+            return
+        record.session = None
+        if record.state is DeviceState.CONNECTED:
+            record.state = DeviceState.DISCONNECTED
+        self.events.publish("device.disconnected", id, reason=reason)
+        self._later_save(record)
+
+    # -- connections
+
+    def _accept(self, connection: Connection) -> Session:
+        session = Session(self, connection, device_of(connection.certificate), self._config.handshake_timeout)
+        self._sessions.add(session)
+        return session
+
+    def _refuse(self, address: str, reason: str) -> None:
+        self.events.publish("gateway.refused", reason=reason, address=address)
+        log.warning("client refused", reason=reason, address=address)
+
+    def _welcome(self, record: Record) -> None:
+        assert record.session is not None
+        record.session.welcome(record.row.uuid.bytes, self._heartbeat)
+
+    async def _pair(self, id: str) -> None:
+        waiting = self._waiting.get(id)
+        if waiting is not None:
+            await self._take_in(id, waiting.row.board, "serial")
+
+    async def _take_in(self, id: str, board: str, engine: str) -> DeviceInfo:
+        """Make a device known: first to the store, then to everyone."""
+        async with self._taking_in:
+            if id in self._records:
+                return self._records[id].describe()
+            row = new_row(id, board, engine, time.time())
+            await self._store.save_device(DeviceRow(**row.model_dump()))
+        record = self._records[id] = Record(row)
+        self.events.publish("device.paired", id, board=board)
+        waiting = self._waiting.pop(id, None)
+        if waiting is not None and waiting.session is not None:
+            record.session = waiting.session
+            record.take(waiting.session.hello)
+            self._welcome(record)
+        return record.describe()
+
+    # -- silence
+
+    def _listen_for(self, record: Record) -> None:
+        """Have a device's silence noticed, counting from now."""
+        self._quiet(record)
+        record.last_heard = time.monotonic()
+        record.silence = asyncio.get_running_loop().call_later(
+            self._heartbeat * _SILENCE, self._check_silence, record
+        )
+
+    def _quiet(self, record: Record) -> None:
+        if record.silence is not None:
+            record.silence.cancel()
+            record.silence = None
+
+    def _check_silence(self, record: Record) -> None:
+        # The timer is not moved at every message; it looks, when due, whether there was one.
+        if record.session is not None:
+            record.last_heard = max(record.last_heard, record.session.heard)
+        silent = time.monotonic() - record.last_heard
+        left = self._heartbeat * _SILENCE - silent
+        if left > 0:
+            record.silence = asyncio.get_running_loop().call_later(left, self._check_silence, record)
+            return
+        record.silence = None
+        record.state = DeviceState.UNREACHABLE
+        self.events.publish("device.unreachable", record.row.id, silent=round(silent, 3))
+        self._later_save(record)
+
+    # -- apps
+
+    def _take_apps(self, record: Record, apps: Sequence[m.AppStatus]) -> None:
+        """Note all the apps a device has."""
+        for name in set(record.apps) - {status.name for status in apps}:
+            gone = record.apps.pop(name)
+            self.events.publish("app.state", record.row.id, name, state="absent", digest=gone.digest.hex())
+        for status in apps:
+            if record.apps.get(status.name) != status:
+                self._take_app(record, status)
+        self._later_save(record)
+
+    def _take_app(self, record: Record, status: m.AppStatus) -> None:
+        record.apps[status.name] = status
+        facts = AppInfo.of(status).describe()
+        self.events.publish("app.state", record.row.id, facts.pop("name"), **facts)
+
+    async def _deploy(self, record: Record, name: str, module: bytes, progress: Progress) -> m.AppStatus:
+        id = record.row.id
+        digest = await self._store.save_module(module)
+        before = record.desired.get(name)
+        await self._want(record, name, digest)
+        try:
+            while True:
+                session = await self._until_online(record)
+                try:
+                    return await transfer(session, name, module, progress)
+                except SessionEndedError as error:
+                    log.info(
+                        "deployment goes on when the device is back", device=id, app=name, reason=str(error)
+                    )
+                await self._until_online(record)
+                status = record.apps.get(name)
+                if status and status.digest.hex() == digest and status.state is m.AppState.RUNNING:
+                    return status
+        except DeviceError:
+            await self._want(record, name, before)
+            raise
+
+    async def _want(self, record: Record, name: str, digest: str | None) -> None:
+        if digest is None:
+            record.desired.pop(name, None)
+            await self._store.delete_deployment(record.row.id, name)
+        else:
+            record.desired[name] = digest
+            await self._store.save_deployment(record.row.id, name, digest)
+
+    async def _reconcile(self, record: Record, session: Session) -> None:
+        """Give a device that has just connected the apps it is to run and has not."""
+        async with record.deploying:
+            for name, digest in list(record.desired.items()):
+                status = record.apps.get(name)
+                if status and status.digest.hex() == digest and status.state in _KEPT_STATES:
+                    continue
+                try:
+                    async with asyncio.timeout(self._config.restore_timeout):
+                        await transfer(session, name, await self._store.module(digest), _no_progress)
+                except SessionEndedError:
+                    return
+                except (LabError, TimeoutError) as error:
+                    reason = str(error) or f"no word of it within {self._config.restore_timeout:g} s"
+                    log.warning("app not restored", device=record.row.id, app=name, reason=reason)
+                    self.events.publish("app.not-restored", record.row.id, name, reason=reason)
+
+    # -- helpers
+
+    def _known(self, id: str) -> Record:
+        record = self._records.get(id)
+        if record is None:
+            what = "waits to be accepted" if id in self._waiting else "is not known"
+            raise UsageError(f"the device {id} {what}", hint="see which there are: lab ps")
+        return record
+
+    def _online(self, record: Record) -> Session:
+        if record.session is None or record.state is not DeviceState.CONNECTED:
+            raise LabError(
+                f"{record.row.id} is not connected: it is {record.state}",
+                hint=f"see what it says: lab console {record.row.id}",
+            )
+        return record.session
+
+    async def _until_online(self, record: Record) -> Session:
+        while record.session is None or record.state is not DeviceState.CONNECTED:
+            await record.online.wait()
+        return record.session
+
+    async def _load(self) -> None:
+        if self._records:
+            return
+        for row in await self._store.devices():
+            record = self._records[row.id] = Record(row)
+            if record.state is DeviceState.CONNECTED:
+                record.state = DeviceState.DISCONNECTED
+        for app in await self._store.apps():
+            self._records[app.device].apps[app.name] = status_of(app)
+        for deployment in await self._store.deployments():
+            self._records[deployment.device].desired[deployment.name] = deployment.digest
+
+    def _later_save(self, record: Record) -> None:
+        self._unsaved.add(record.row.id)
+        if self._saver is None or self._saver.done():
+            self._saver = self._spawn(self._save_soon())
+
+    async def _save_soon(self) -> None:
+        await asyncio.sleep(_SAVE_DELAY)
+        await self._save()
+
+    async def _save(self) -> None:
+        while self._unsaved:
+            record = self._records.get(self._unsaved.pop())
+            if record is not None:
+                await self._store.save_report(DeviceRow(**record.row.model_dump()), record.app_rows())
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._note_end)
+        return task
+
+    def _note_end(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("a task of the gateway failed", exc_info=task.exception())
+
+
+def _check_name(name: str) -> None:
+    try:
+        m.encode(m.Stop(name))
+    except m.BodyError as error:
+        raise UsageError(
+            f"{name!r} cannot be an app's name", hint="1 to 32 of A-Z a-z 0-9 . _ - are allowed"
+        ) from error
+
+
+def _text(payload: bytes) -> dict[str, str]:
+    try:
+        return {"text": payload.decode()}
+    except UnicodeDecodeError:
+        return {}

@@ -1,0 +1,175 @@
+"""What the gateway knows of each device, in memory; the store holds what must outlive the process."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+from lab.gateway.session import Session
+from lab.store import tables
+from lab.wire import messages as m
+
+
+class DeviceState(StrEnum):
+    """What a device is to the gateway."""
+
+    WAITING = "waiting"  # unknown, its session kept until it is accepted or leaves
+    REGISTERED = "registered"  # known, and never seen
+    CONNECTED = "connected"  # it answered the welcome
+    DISCONNECTED = "disconnected"  # its session ended a moment ago
+    UNREACHABLE = "unreachable"  # silent for 2.5 heartbeats
+
+
+@dataclass(frozen=True, slots=True)
+class AppInfo:
+    """An app as its device last reported it.
+
+    :param state: `receiving`, `running`, `stopped` or `failed`.
+    :param digest: SHA-256 of its module, hex.
+    :param size: bytes of the module.
+    :param memory: bytes of the device's memory it holds.
+    :param reason: why it failed, in the device's words.
+    """
+
+    name: str
+    state: str
+    digest: str
+    size: int
+    memory: int
+    reason: str
+
+    @classmethod
+    def of(cls, status: m.AppStatus) -> AppInfo:
+        """Make it from the device's own message."""
+        return cls(
+            status.name,
+            status.state.name.lower(),
+            status.digest.hex(),
+            status.size,
+            status.memory,
+            status.reason,
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """Return it as JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceInfo:
+    """A device at one moment. Memory in bytes, times in Unix seconds.
+
+    :param address: where its session comes from, if it has one.
+    :param paired: whether it was taken in; if not, it waits.
+    :param apps: as it last reported them.
+    :param desired: what it is to run: name to SHA-256 in hex.
+    """
+
+    id: str
+    uuid: str
+    board: str
+    engine: str
+    state: DeviceState
+    paired: bool
+    address: str
+    created: float
+    last_seen: float | None
+    firmware: str
+    build_id: str
+    boot_reason: str
+    boot_detail: str
+    boots: int
+    memory: int
+    memory_free: int
+    max_module: int
+    apps: tuple[AppInfo, ...]
+    desired: dict[str, str]
+
+    def describe(self) -> dict[str, Any]:
+        """Return it as JSON."""
+        return asdict(self)
+
+
+class Record:
+    """A device, while the gateway lives.
+
+    :param row: what the store holds of it.
+    """
+
+    def __init__(self, row: tables.Device) -> None:
+        self.row = row
+        self.session: Session | None = None
+        self.apps: dict[str, m.AppStatus] = {}
+        self.desired: dict[str, str] = {}
+        self.online = asyncio.Event()
+        self.deploying = asyncio.Lock()
+        self.silence: asyncio.TimerHandle | None = None
+        self.last_heard = 0.0
+
+    @property
+    def state(self) -> DeviceState:
+        """What the device is to the gateway."""
+        return DeviceState(self.row.state)
+
+    @state.setter
+    def state(self, state: DeviceState) -> None:
+        self.row.state = state.value
+        if state is DeviceState.CONNECTED:
+            self.online.set()
+        else:
+            self.online.clear()
+
+    def take(self, hello: m.Hello) -> None:
+        """Note what the device says of itself."""
+        self.row.firmware = hello.firmware
+        self.row.build_id = hello.build_id.hex()
+        self.row.boot_reason = hello.boot_reason.name.lower().replace("_", "-")
+        self.row.boot_detail = hello.boot_detail
+        self.row.boots = hello.boots
+        self.row.memory = hello.memory
+        self.row.memory_free = hello.memory_free
+        self.row.max_module = hello.max_module
+
+    def describe(self, *, paired: bool = True) -> DeviceInfo:
+        """Return a picture of it."""
+        facts = self.row.model_dump(exclude={"uuid", "state"})
+        return DeviceInfo(
+            **facts,
+            uuid=str(self.row.uuid),
+            state=self.state,
+            paired=paired,
+            address=self.session.address if self.session else "",
+            apps=tuple(AppInfo.of(status) for status in self.apps.values()),
+            desired=dict(self.desired),
+        )
+
+    def app_rows(self) -> list[tables.App]:
+        """Return its apps as the store holds them."""
+        return [
+            tables.App(
+                device=self.row.id,
+                name=status.name,
+                state=status.state,
+                digest=status.digest.hex(),
+                size=status.size,
+                memory=status.memory,
+                reason=status.reason,
+            )
+            for status in self.apps.values()
+        ]
+
+
+def status_of(row: tables.App) -> m.AppStatus:
+    """Return an app's status from what the store holds."""
+    return m.AppStatus(
+        row.name, m.AppState(row.state), bytes.fromhex(row.digest), row.size, row.memory, row.reason
+    )
+
+
+def new_row(device: str, board: str, engine: str, created: float) -> tables.Device:
+    """Return the row of a device that was never seen."""
+    return tables.Device(
+        id=device, board=board, engine=engine, created=created, state=DeviceState.REGISTERED.value
+    )

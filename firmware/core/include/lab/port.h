@@ -59,6 +59,7 @@ struct lab_port {
     size_t pool_size;
     struct lab_boot *boot; /* after lab_boot_start() */
     struct lab_flash_geometry flash_geometry;
+    bool one_uart;             /* there is no LAB_CONSOLE: its text travels in frames on LAB_LINK */
     struct lab_simbus *simbus; /* state of core/simbus.c, or NULL on a board that has real buses */
 
     /* Take up to `size` bytes that have arrived; never waits, returns how many (0: none). A port buffers at

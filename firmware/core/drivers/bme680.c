@@ -2,8 +2,8 @@
 
 /* Registers, section 5.2. */
 enum {
-    RES_HEAT_VAL = 0x00, /* first of the block that ends with range_switching_error at 0x04 */
-    EAS_STATUS_0 = 0x1d, /* first of the block that ends with gas_r_lsb at 0x2b */
+    RES_HEAT_VAL = 0x00,  /* first of the block that ends with range_switching_error at 0x04 */
+    MEAS_STATUS_0 = 0x1d, /* first of the block that ends with gas_r_lsb at 0x2b */
     RES_HEAT_0 = 0x5a,
     GAS_WAIT_0 = 0x64,
     CTRL_GAS_1 = 0x71,
@@ -20,6 +20,7 @@ enum {
 #define SOFT_RESET     0xb6
 #define FORCED         0x01
 #define RUN_GAS        0x10
+#define MEASURING      0x20
 #define NEW_DATA       0x80
 #define GAS_VALID      0x20
 #define HEAT_STABLE    0x10
@@ -31,7 +32,7 @@ enum {
 #define COEFFICIENTS_1_SIZE (0xa1 - COEFFICIENTS_1 + 1)
 #define COEFFICIENTS_2_SIZE (0xee - COEFFICIENTS_2 + 1)
 #define HEATER_SIZE         (0x04 - RES_HEAT_VAL + 1)
-#define FIELD_SIZE          (0x2b - EAS_STATUS_0 + 1)
+#define FIELD_SIZE          (0x2b - MEAS_STATUS_0 + 1)
 
 static enum lab_sensor_status read_registers(const struct lab_bme680 *sensor, uint8_t first, uint8_t *values,
                                              size_t count) {
@@ -54,7 +55,7 @@ static uint16_t word(const uint8_t *lsb) {
 /* Where a register is in its block. */
 #define AT1(reg)      ((reg)-COEFFICIENTS_1)
 #define AT2(reg)      ((reg)-COEFFICIENTS_2)
-#define IN_FIELD(reg) ((reg)-EAS_STATUS_0)
+#define IN_FIELD(reg) ((reg)-MEAS_STATUS_0)
 
 static void decode(struct lab_bme680_calibration *c, const uint8_t *one, const uint8_t *two,
                    const uint8_t *heater) {
@@ -181,8 +182,9 @@ enum lab_sensor_status lab_bme680_fetch(struct lab_bme680 *sensor, struct lab_bm
         return LAB_SENSOR_NOT_READY;
     }
     uint8_t field[FIELD_SIZE];
-    enum lab_sensor_status status = read_registers(sensor, EAS_STATUS_0, field, sizeof field);
-    if (status == LAB_SENSOR_OK && !(field[0] & NEW_DATA)) {
+    enum lab_sensor_status status = read_registers(sensor, MEAS_STATUS_0, field, sizeof field);
+    /* While it measures, the old data are there and still marked new. */
+    if (status == LAB_SENSOR_OK && (field[0] & (NEW_DATA | MEASURING)) != NEW_DATA) {
         if (now < sensor->ready_at + LATE_MS) {
             return LAB_SENSOR_NOT_READY;
         }
@@ -226,7 +228,7 @@ uint32_t lab_bme680_pressure(const struct lab_bme680_calibration *c, uint32_t ad
     if (pressure < 0) {
         return 0;
     }
-    pressure = pressure >= INT64_C(1) << 30 ? pressure / scale * 2 : pressure * 2 / scale;
+    pressure = pressure * 2 / scale; /* the datasheet's two cases only keep it within 32 bits */
     int64_t eighth = pressure >> 3;
     int64_t page = pressure >> 8;
     int64_t square = (c->p9 * ((eighth * eighth) >> 13)) >> 12;
@@ -267,11 +269,12 @@ uint32_t lab_bme680_gas_resistance(const struct lab_bme680_calibration *c, uint1
     return (uint32_t)((product + (divisor >> 1)) / divisor);
 }
 
-/* Section 3.3.5: res_heat_x for a target temperature. */
+/* Section 3.3.5: res_heat_x for a target temperature. Only with `ambient` in 0.01 °C do the integer and the
+ * floating-point version agree. */
 uint8_t lab_bme680_heater_resistance(const struct lab_bme680_calibration *c, uint16_t celsius,
                                      int32_t ambient) {
     int64_t target = celsius > 400 ? 400 : celsius;
-    int64_t from_ambient = (int64_t)ambient / 100 * c->g3 / 10 * 256;
+    int64_t from_ambient = (int64_t)ambient * c->g3 / 10 * 256;
     int64_t slope = ((c->g2 + 154009) * target * 5 / 100 + 3276800) / 10;
     int64_t resistance = from_ambient + ((c->g1 + 784) * slope >> 1);
     int64_t ranged = resistance / (c->res_heat_range + 4);

@@ -31,8 +31,8 @@ void lab_buzzer_beep(struct lab_buzzer *buzzer, uint32_t count, uint32_t duratio
     buzzer->left = count - 1;
     buzzer->duration = duration;
     buzzer->interval = interval;
-    buzzer->next_at = buzzer->port->millis(buzzer->port) + duration;
     sound(buzzer, true);
+    buzzer->next_at = buzzer->port->millis(buzzer->port) + duration;
 }
 
 void lab_buzzer_off(struct lab_buzzer *buzzer) {
@@ -45,15 +45,13 @@ void lab_buzzer_off(struct lab_buzzer *buzzer) {
 uint32_t lab_buzzer_update(struct lab_buzzer *buzzer) {
     uint64_t now = buzzer->port->millis(buzzer->port);
     if ((buzzer->sounding || buzzer->left > 0) && now >= buzzer->next_at) {
-        /* Counted from now, not from when it was due: a late loop makes no beep shorter than asked. */
-        if (buzzer->sounding) {
-            sound(buzzer, false);
-            buzzer->next_at = now + buzzer->interval;
-        } else {
-            buzzer->left--;
-            sound(buzzer, true);
-            buzzer->next_at = now + buzzer->duration;
-        }
+        /* Counted from when the pin has changed, not from when it was due: a late loop or a slow bus makes no
+         * beep shorter than asked. */
+        bool on = !buzzer->sounding;
+        buzzer->left -= on;
+        sound(buzzer, on);
+        now = buzzer->port->millis(buzzer->port);
+        buzzer->next_at = now + (on ? buzzer->duration : buzzer->interval);
     }
     if (!buzzer->sounding && buzzer->left == 0) {
         return UINT32_MAX;

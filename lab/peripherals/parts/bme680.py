@@ -17,7 +17,7 @@ CHIP_ID = 0x61
 
 # Registers, section 5.2, table 20.
 RES_HEAT_VAL, RES_HEAT_RANGE, RANGE_SWITCHING_ERROR = 0x00, 0x02, 0x04
-EAS_STATUS_0 = 0x1D
+MEAS_STATUS_0 = 0x1D
 PRESS_MSB, TEMP_MSB, HUM_MSB, GAS_R_MSB, GAS_R_LSB = 0x1F, 0x22, 0x25, 0x2A, 0x2B
 IDAC_HEAT_0, RES_HEAT_0, GAS_WAIT_0 = 0x50, 0x5A, 0x64
 CTRL_GAS_0, CTRL_GAS_1, CTRL_HUM, STATUS, CTRL_MEAS, CONFIG = 0x70, 0x71, 0x72, 0x73, 0x74, 0x75
@@ -32,7 +32,7 @@ _WRITABLE = frozenset(
     ]
 )
 
-NEW_DATA, GAS_MEASURING, MEASURING = 0x80, 0x40, 0x20  # eas_status_0, section 5.3.5
+NEW_DATA, GAS_MEASURING, MEASURING = 0x80, 0x40, 0x20  # meas_status_0, section 5.3.5
 GAS_VALID, HEAT_STABLE = 0x20, 0x10  # gas_r_lsb
 FORCED = 1  # ctrl_meas<1:0>, section 5.3.1.3
 SOFT_RESET = 0xB6  # section 5.3.1.2
@@ -144,7 +144,7 @@ def heater_target(c: Calibration, res_heat: int, ambient: float) -> float:
     return ((resistance - c.g3 / 1024 * ambient) / cold - 1) / (c.g2 / 32768 * 0.0005 + 0.00235)
 
 
-def _search(reading: Callable[[int], float], target: float, bits: int, *, falling: bool = False) -> int:
+def search(reading: Callable[[int], float], target: float, bits: int, *, falling: bool = False) -> int:
     """Return the converter value whose `reading` is nearest to `target`; `reading` is monotonic."""
     sign = -1 if falling else 1
     low, high = 0, (1 << bits) - 1
@@ -232,7 +232,7 @@ class Bme680(I2cModel):
         return bytes(self._read((self._pointer + offset) & 0xFF) for offset in range(read_length))
 
     def _read(self, register: int) -> int:
-        if register == EAS_STATUS_0:
+        if register == MEAS_STATUS_0:
             return self._data.get(register, 0) | self._busy()
         for bank in (self._registers, self._data, self._rom):
             if register in bank:
@@ -240,6 +240,7 @@ class Bme680(I2cModel):
         return 0
 
     def _busy(self) -> int:
+        # Nothing is said of new_data falling when a measurement begins: old data stay, and stay marked new.
         if self._running is None:
             return 0
         heating = self._running.gas and self.bench.clock() >= self._running.tph_done
@@ -267,7 +268,7 @@ class Bme680(I2cModel):
         osrs_p = registers[CTRL_MEAS] >> 2 & 7
         osrs_h = registers[CTRL_HUM] & 7
         celsius = self.signals["temperature"].sample()
-        data = {EAS_STATUS_0: NEW_DATA | registers[CTRL_GAS_1] & 0xF, GAS_R_MSB: 0, GAS_R_LSB: 0}
+        data = {MEAS_STATUS_0: NEW_DATA | registers[CTRL_GAS_1] & 0xF, GAS_R_MSB: 0, GAS_R_LSB: 0}
         self._store20(data, TEMP_MSB, osrs_t, self._adc_temperature(celsius))
         self._store20(data, PRESS_MSB, osrs_p, self._adc_pressure(celsius))
         hum = self._adc_humidity(celsius) if osrs_h else SKIPPED_16
@@ -308,15 +309,15 @@ class Bme680(I2cModel):
         data[register], data[register + 1], data[register + 2] = adc >> 12, adc >> 4 & 0xFF, (adc & 0xF) << 4
 
     def _adc_temperature(self, celsius: float) -> int:
-        return _search(lambda adc: temperature(self.calibration, adc), celsius, 20)
+        return search(lambda adc: temperature(self.calibration, adc), celsius, 20)
 
     def _adc_pressure(self, celsius: float) -> int:
         pascal = self.signals["pressure"].sample() * 100
-        return _search(lambda adc: pressure(self.calibration, adc, celsius), pascal, 20, falling=True)
+        return search(lambda adc: pressure(self.calibration, adc, celsius), pascal, 20, falling=True)
 
     def _adc_humidity(self, celsius: float) -> int:
         percent = self.signals["humidity"].sample()
-        return _search(lambda adc: humidity(self.calibration, adc, celsius), percent, 16)
+        return search(lambda adc: humidity(self.calibration, adc, celsius), percent, 16)
 
 
 MODEL = Bme680

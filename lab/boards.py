@@ -162,6 +162,7 @@ class Board:
 
 
 _BOARD = TypeAdapter(Board)
+_UNKNOWN = "unexpected_keyword_argument"  # pydantic's word for a key the schema does not have
 _TABLES: Mapping[str, type] = {
     "memory": Memory,
     "uarts": Uarts,
@@ -338,15 +339,16 @@ def _check(board: Board, file: Path) -> None:
 
 def _explained(error: ValidationError, file: Path) -> UsageError:
     """Turn the first thing pydantic found into file, key and what is allowed."""
-    first = error.errors(include_url=False)[0]
+    # A misspelt key makes two errors, one unknown and one missing: the first is the one to fix.
+    first = min(error.errors(include_url=False), key=lambda each: each["type"] != _UNKNOWN)
     location = first["loc"]
     key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).lstrip(".")
     match first["type"]:
-        case "unexpected_keyword_argument":
+        case kind if kind == _UNKNOWN:
             table = Board if len(location) == 1 else _TABLES[str(location[0])]
             keys = [option.name for option in fields(table) if option.name != "name"]
             return UsageError(f"{file}: unknown key '{key}'", hint=_allowed("keys", str(location[-1]), keys))
-        case "missing_argument":
+        case "missing":
             return UsageError(f"{file}: key '{key}' is missing", hint="docs/boards.md says what it means.")
         case "literal_error":
             choices = re.findall(r"'([^']*)'", first["ctx"]["expected"])

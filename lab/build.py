@@ -126,7 +126,8 @@ def build(target: str, *, progress: Progress = lambda _: None) -> BuildResult:
             _require(target)
             progress(f"configuring {target}")
             _configure(folder, settings)
-        _compile(folder, target, progress)
+        progress(f"building {target}")
+        _run(["ninja", "-C", str(folder)], folder, "build.log", f"the firmware for {target} does not build")
         image = folder / "firmware"
         size = firmware_size.measure(image, folder / "firmware.map")
     return BuildResult(
@@ -180,18 +181,6 @@ def _configure(folder: Path, settings: list[str]) -> None:
     folder.mkdir(parents=True)
     _run(["cmake", *settings, "-B", str(folder)], folder, "configure.log", "cannot configure the firmware")
     (folder / "settings.json").write_text(json.dumps(settings))
-
-
-def _compile(folder: Path, target: str, progress: Progress) -> None:
-    if _nothing_to_do(folder):
-        return
-    progress(f"building {target}")
-    _run(["ninja", "-C", str(folder)], folder, "build.log", f"the firmware for {target} does not build")
-
-
-def _nothing_to_do(folder: Path) -> bool:
-    done = subprocess.run(["ninja", "-C", str(folder), "-n"], capture_output=True, text=True, check=False)
-    return "no work to do" in done.stdout and (folder / "firmware").is_file()
 
 
 def _run(command: list[str], folder: Path, log_name: str, failure: str) -> None:

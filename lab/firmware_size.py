@@ -13,14 +13,16 @@ from elftools.elf.elffile import ELFFile
 from lab.errors import LabError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 # The app pool is counted apart: how much of it there is, is the user's choice.
 _POOL_SECTION = ".pool"
 
-# An input section: " .text.f  0x00001000  0x24 path/libcore.a(file.c.o)"; a long name has a line of its own.
-_INPUT = re.compile(r"^ (?:\S+|\*fill\*)?\s+0x([0-9a-f]+)\s+0x([0-9a-f]+)(?: (\S.*))?$")
-_LONG_NAME = re.compile(r"^ (\.\S+)$")
+# An output section: ".text           0x00000000    0x312ac"; a long name has a line of its own.
+_OUTPUT = re.compile(r"^(\.\S+)(?:\s|$)")
+# A part of one: " .text.f        0x00001000       0x24 path/libcore.a(file.c.o)"; likewise.
+_INPUT = re.compile(r"^ (?:\S+)?\s+0x([0-9a-f]+)\s+0x([0-9a-f]+) (\S.*)$")
 
 # Which component a file of the link belongs to; the first that matches.
 _COMPONENTS = (
@@ -55,8 +57,7 @@ class Size:
 
 @dataclass(frozen=True, slots=True)
 class _Section:
-    start: int
-    end: int
+    size: int
     flash: bool
     ram: bool
 
@@ -70,7 +71,7 @@ def measure(image: Path, linker_map: Path) -> Size:
     """
     with image.open("rb") as file:
         elf = ELFFile(file)
-        sections = []
+        sections = {}
         pool = 0
         build_id = ""
         for section in elf.iter_sections():
@@ -81,27 +82,25 @@ def measure(image: Path, linker_map: Path) -> Size:
             if section.name == _POOL_SECTION:
                 pool = section["sh_size"]
                 continue
-            start = section["sh_addr"]
-            sections.append(
-                _Section(
-                    start,
-                    start + section["sh_size"],
-                    flash=section["sh_type"] != "SHT_NOBITS",
-                    ram=bool(section["sh_flags"] & SH_FLAGS.SHF_WRITE),
-                )
+            sections[section.name] = _Section(
+                section["sh_size"],
+                flash=section["sh_type"] != "SHT_NOBITS",
+                ram=bool(section["sh_flags"] & SH_FLAGS.SHF_WRITE),
             )
     if not build_id:
         raise LabError(f"{image} has no GNU build id", hint="It has to be linked with -Wl,--build-id=sha1.")
-    flash = sum(section.end - section.start for section in sections if section.flash)
-    ram = sum(section.end - section.start for section in sections if section.ram)
+    flash = sum(section.size for section in sections.values() if section.flash)
+    ram = sum(section.size for section in sections.values() if section.ram)
     return Size(build_id, flash, ram, pool, _by_component(linker_map, sections, flash, ram))
 
 
-def _by_component(linker_map: Path, sections: list[_Section], flash: int, ram: int) -> dict[str, Component]:
+def _by_component(
+    linker_map: Path, sections: dict[str, _Section], flash: int, ram: int
+) -> dict[str, Component]:
     flash_of: dict[str, int] = defaultdict(int)
     ram_of: dict[str, int] = defaultdict(int)
-    for address, size, file in _inputs(linker_map.read_text(errors="replace")):
-        section = next((one for one in sections if one.start <= address < one.end), None)
+    for name, size, file in _inputs(linker_map.read_text(errors="replace")):
+        section = sections.get(name)
         if section is None:
             continue
         component = next((name for name, pattern in _COMPONENTS if pattern.search(file)), _OTHER)
@@ -114,12 +113,11 @@ def _by_component(linker_map: Path, sections: list[_Section], flash: int, ram: i
     return {name: Component(flash_of[name], ram_of[name]) for name in names}
 
 
-def _inputs(text: str) -> list[tuple[int, int, str]]:
-    """Return address, size and file of every input section that was linked."""
-    found = []
-    body = text.partition("Linker script and memory map")[2]
-    for line in body.splitlines():
-        match = _INPUT.match(line)
-        if match and match[3]:
-            found.append((int(match[1], 16), int(match[2], 16), match[3]))
-    return found
+def _inputs(text: str) -> Iterator[tuple[str, int, str]]:
+    """Yield output section, bytes and file of every input section that was linked."""
+    output = ""
+    for line in text.partition("Linker script and memory map")[2].splitlines():
+        if match := _OUTPUT.match(line):
+            output = match[1]
+        elif match := _INPUT.match(line):
+            yield output, int(match[2], 16), match[3]

@@ -12,5 +12,5 @@ configure_file(ports/cortexm/sections.ld.in sections.ld @ONLY)
 add_compile_options(${cpu} --specs=picolibc.specs -DPICOLIBC_INTEGER_PRINTF_SCANF -ffreestanding -fbuiltin)
 add_link_options(
   ${cpu} --specs=picolibc.specs -DPICOLIBC_INTEGER_PRINTF_SCANF -nostartfiles
-  -T${CMAKE_CURRENT_BINARY_DIR}/sections.ld -Wl,--fatal-warnings)
+  -T${CMAKE_CURRENT_BINARY_DIR}/sections.ld -Wl,-z,noexecstack)
 set(LAB_SHARED_PORT ports/cortexm)

@@ -3,7 +3,10 @@
 set(core ${LAB_WAMR}/core)
 set(platform ${CMAKE_CURRENT_SOURCE_DIR}/core/wamr_platform)
 
-if(CMAKE_SYSTEM_PROCESSOR STREQUAL "arm")
+if(CMAKE_SYSTEM_PROCESSOR STREQUAL "arm" AND LAB_FPU)
+  set(call invokeNative_thumb_vfp) # floats travel in FPU registers
+  set(target THUMB_VFP)
+elseif(CMAKE_SYSTEM_PROCESSOR STREQUAL "arm")
   set(call invokeNative_thumb)
   set(target THUMB)
 elseif(CMAKE_SYSTEM_PROCESSOR STREQUAL "aarch64")
@@ -34,7 +37,7 @@ target_include_directories(wamr SYSTEM
 
 target_compile_definitions(wamr PRIVATE
   BUILD_TARGET_${target}
-  $<$<STREQUAL:${target},THUMB>:BUILD_TARGET="THUMB">
+  BUILD_TARGET="${target}"
   BH_MALLOC=wasm_runtime_malloc
   BH_FREE=wasm_runtime_free
   BH_LOG=lab_wamr_log

@@ -10,6 +10,12 @@
 #define MBEDTLS_PLATFORM_MEMORY
 #define MBEDTLS_MEMORY_BUFFER_ALLOC_C
 #define MBEDTLS_MEMORY_ALIGN_MULTIPLE 8
+/* No malloc, exit or time of the C library, not even as the value until the core has set another. */
+#define MBEDTLS_PLATFORM_NO_STD_FUNCTIONS
+#define MBEDTLS_PLATFORM_SNPRINTF_MACRO snprintf
+#define MBEDTLS_PLATFORM_PRINTF_MACRO printf
+#define MBEDTLS_PLATFORM_FPRINTF_MACRO fprintf
+#define MBEDTLS_PLATFORM_EXIT_MACRO(status) __builtin_trap() /* a heap that is not whole any more */
 #define MBEDTLS_HAVE_ASM
 
 /* Without HAVE_TIME_DATE the validity dates of certificates are not looked at. The core keeps the time: from the

@@ -34,6 +34,8 @@ enum { EXCEPTION_NMI = 2, EXCEPTION_SYSTICK = 15 };
  */
 #define OVERSHOOT 4096u
 
+#define CALLERS 3u
+
 /* What the core pushes at an exception (B1.5.6). */
 struct frame {
     uint32_t r0, r1, r2, r3, r12, lr, pc, xpsr;
@@ -42,6 +44,8 @@ struct frame {
 extern uint8_t stack_guard[];
 extern uint8_t stack_top[];
 extern uint8_t handler_stack_top[];
+extern uint8_t text_start[];
+extern uint8_t text_end[];
 
 static const struct {
     uint32_t bits;
@@ -94,6 +98,20 @@ static bool below_stack(uint32_t address) {
     return address < (uint32_t)lab_stack_limit && address >= (uint32_t)stack_guard - OVERSHOOT;
 }
 
+/* After an overflow neither pc nor lr is known. What lies on the stack and points behind a call says who it
+ * was. */
+static void add_callers(struct text *text, uint32_t stack) {
+    const uint32_t *word =
+        (const uint32_t *)(stack < (uint32_t)lab_stack_limit ? (uint32_t)lab_stack_limit : stack);
+    unsigned shown = 0;
+    for (; word < (const uint32_t *)stack_top && shown < CALLERS; word++) {
+        if ((*word & 1u) && *word > (uint32_t)text_start && *word < (uint32_t)text_end) {
+            add_value(text, shown == 0 ? "; called from " : " ", *word);
+            shown++;
+        }
+    }
+}
+
 static bool overflowed(uint32_t stack, uint32_t cfsr) {
     return below_stack(stack) || ((cfsr & CFSR_MMARVALID) && below_stack(SCB_MMFAR)) ||
            ((cfsr & CFSR_BFARVALID) && below_stack(SCB_BFAR));
@@ -142,6 +160,10 @@ __attribute__((used, noreturn)) static void report(uint32_t stack, uint32_t exce
         print_value(" xpsr ", frame->xpsr);
         add_value(&detail, "; pc ", frame->pc);
         add_value(&detail, " lr ", frame->lr);
+    } else {
+        size_t known = detail.size;
+        add_callers(&detail, stack);
+        print(detail.bytes + known);
     }
     print_value("\r\n*** sp ", stack);
     print_value(" cfsr ", cfsr);

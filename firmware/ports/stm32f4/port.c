@@ -204,7 +204,6 @@ int main(void) {
     lab_boot_start(&lab_boot, LAB_BOOT_UNKNOWN);
     start_streams();
     port.pool_size = (size_t)(lab_pool_end - lab_pool);
-    lab_simbus_start(&port);
     lab_core_init(&core, &port);
     lab_core_run(&core);
 }

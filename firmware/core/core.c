@@ -93,6 +93,7 @@ static void on_app_changed(void *context, const struct lab_app *app) {
 
 static const char *start(struct lab_core *core) {
     const struct lab_port *port = core->port;
+    lab_tls_start_heap(&core->tls);
     const char *problem = lab_identity_parse(&core->identity, port->identity, port->identity_size);
     if (problem == NULL && lab_random_init(&core->random, port, core->identity.seed.bytes) != 0) {
         problem = "the random generator does not start";

@@ -90,6 +90,10 @@ static enum lab_tls_status status_of(struct lab_tls *tls, int result) {
     }
 }
 
+void lab_tls_start_heap(struct lab_tls *tls) {
+    mbedtls_memory_buffer_alloc_init(tls->heap, sizeof tls->heap);
+}
+
 const char *lab_tls_init(struct lab_tls *tls, const struct lab_port *port,
                          const struct lab_identity *identity, struct lab_random *random,
                          struct lab_tls_pipe pipe) {
@@ -98,7 +102,6 @@ const char *lab_tls_init(struct lab_tls *tls, const struct lab_port *port,
     tls->pipe = pipe;
     tls->words[0] = '\0';
     active = tls;
-    mbedtls_memory_buffer_alloc_init(tls->heap, sizeof tls->heap);
     mbedtls_platform_set_time(unix_time);
     lab_tls_set_time(tls, identity->unix_s * 1000u);
 

@@ -54,6 +54,9 @@ struct lab_tls {
     _Alignas(8) uint8_t heap[LAB_TLS_HEAP];
 };
 
+/* Gives Mbed TLS its heap. Comes before any call of it, the random generator's included: there is no other heap. */
+void lab_tls_start_heap(struct lab_tls *tls);
+
 /* Reads certificates and key, prepares everything a connection needs. Returns NULL, or in words what is
  * wrong. */
 const char *lab_tls_init(struct lab_tls *tls, const struct lab_port *port,

@@ -8,6 +8,7 @@ nothing of what it carries: TLS ends on the device and at the gateway. What is t
 from __future__ import annotations
 
 import json
+import os
 import socket
 import time
 from collections import deque
@@ -323,8 +324,9 @@ class Bridge:
 
 def _words(error: BaseException) -> str:
     """Say an exception in a CLOSE frame's 64 bytes."""
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
     if isinstance(error, TimeoutError):
         return "the gateway does not answer"
+    for each in (error, error.__cause__):  # anyio hides why behind "all attempts failed"
+        if isinstance(each, OSError) and each.errno:
+            return os.strerror(each.errno)
     return str(error) or type(error).__name__

@@ -18,8 +18,9 @@ from lab.errors import LabError, MissingError
 _TAIL = 2000
 
 # A parent that dies before setpriv has set PR_SET_PDEATHSIG goes unnoticed: so the shell looks whether its
-# parent is still the lab ($0) before it becomes the program.
-_IF_PARENT_LIVES = 'if [ "$PPID" = "$0" ]; then exec "$@"; fi'
+# parent is still the lab ($0) before it becomes the program. SIGHUP, a native board's reset button, must not
+# end a program that is not ready for it.
+_GUARD = 'trap "" HUP; if [ "$PPID" = "$0" ]; then exec "$@"; fi'
 
 
 def check_tools() -> None:
@@ -47,7 +48,7 @@ class Process:
             "--",
             "/bin/sh",
             "-c",
-            _IF_PARENT_LIVES,
+            _GUARD,
             str(os.getpid()),
         ]
         try:

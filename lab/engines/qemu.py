@@ -189,7 +189,7 @@ def arguments(launch: Launch, uarts: dict[int, int], control: int, identity: str
     :param identity: file that holds the identity.
     """
     board = launch.board
-    if board.qemu is None or board.identity is None:
+    if board.qemu is None or board.identity is None or launch.image is None:
         raise UsageError(f"board {board.name} is not one for engine 'qemu'")
     machine = board.qemu.machine
     line = [_PROGRAM, "-name", launch.device, "-nodefaults", "-no-user-config", "-display", "none"]

@@ -18,7 +18,7 @@ class Launch:
 
     :param device: the device's id.
     :param board: the board it is.
-    :param image: the firmware (an ELF, or a Linux executable for `native`); none if it is on the board already.
+    :param image: the firmware (an ELF, or a Linux executable for `native`); none if the board has it.
     :param identity: the provisioning blob (docs/protocol.md, section 4), fresh for this power-on.
     :param folder: the device's own folder, for what must survive a power cut (`flash.bin`) and for the
         log of the engine (`engine.log`).

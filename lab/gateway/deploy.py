@@ -42,10 +42,8 @@ async def _send_chunks(session: Session, name: str, module: bytes, start: int, p
     size = max(1, min(session.hello.max_chunk, m.CHUNK_LIMIT))
     flying: deque[tuple[int, asyncio.Future[m.Message]]] = deque()
     resends = 0
-    taken = sent = start
+    taken = sent = _within(session, name, module, start)
     while taken < len(module) or flying:
-        if taken > len(module):
-            raise DeviceError(f"{session.device} expects byte {taken} of {name}, which has {len(module)}")
         progress(taken, len(module))
         while sent < len(module) and len(flying) < _IN_FLIGHT:
             chunk = module[sent : sent + size]
@@ -61,11 +59,17 @@ async def _send_chunks(session: Session, name: str, module: bytes, start: int, p
         # The device is elsewhere in the module: let what is on the way arrive, then go on from where it is.
         while flying:
             ack = await _ack(session, flying.popleft()[1])
-        taken = sent = ack.offset
+        taken = sent = _within(session, name, module, ack.offset)
         resends += 1
         if resends > _RESENDS:
             raise refusal(session.device, name, m.ResultCode.WRONG_OFFSET, ack.text)
     progress(len(module), len(module))
+
+
+def _within(session: Session, name: str, module: bytes, offset: int) -> int:
+    if offset > len(module):
+        raise DeviceError(f"{session.device} expects byte {offset} of {name}, which has {len(module)}")
+    return offset
 
 
 async def _ack(session: Session, future: asyncio.Future[m.Message]) -> m.Ack:

@@ -57,9 +57,9 @@ def _no_progress(_taken: int, _all: int) -> None:
 class Gateway:
     """One lab's gateway; to be used on one event loop.
 
-    Every method that names a device raises `UsageError` for an unknown one. A method that needs an answer from it
-    raises `LabError` if it is not connected, `LabTimeoutError` if it does not answer, and `DeviceError`, in the
-    device's own words, if it refuses.
+    A method that names a device raises `UsageError` if there is no such device. One that needs its answer
+    raises `LabError` if it is not connected, `LabTimeoutError` if it does not answer, and `DeviceError`, in
+    the device's own words, if it refuses.
     """
 
     def __init__(
@@ -240,9 +240,9 @@ class Gateway:
     ) -> AppInfo:
         """Have a device run a module as the app `name`, and return when it says that it does.
 
-        A device that loses its connection meanwhile gets the rest when it is back. From here on the app belongs
-        to the device: should it come back without it, it gets it again, until `stop_app`. What the device
-        refused does not; then the device keeps what it was to run before.
+        A device that loses its connection meanwhile gets the rest when it is back. The app then belongs to
+        the device: should it come back without it, it gets it again, until `stop_app`. An app that the device
+        refused does not; the device keeps what it was to run before.
 
         :param timeout: seconds for all of it.
         :param progress: told the bytes the device has taken, and all there are.
@@ -417,6 +417,7 @@ class Gateway:
         waiting = self._waiting.get(id)
         if waiting is not None and waiting.session is session:
             del self._waiting[id]
+            self.events.publish("device.disconnected", id, reason=reason)
         record = self._records.get(id)
         if record is None or record.session is not session:
             return

@@ -1,0 +1,188 @@
+"""The device's end of the protocol, over asyncio's own TLS: what the gateway is tested against."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from lab.pki import GATEWAY, Issued
+from lab.wire import messages as m
+
+M = TypeVar("M", bound=m.Message)
+
+HELLO = m.Hello(
+    version=1,
+    device="dev-1",
+    board="native",
+    firmware="0.1.0",
+    build_id=bytes(range(20)),
+    boot_reason=m.BootReason.POWER_ON,
+    boot_detail="",
+    boots=1,
+    uptime=120,
+    memory=49152,
+    memory_free=49152,
+    max_module=65536,
+    max_chunk=1024,
+    apps=(),
+)
+
+
+def client_context(ca: Path, issued: Issued | None) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(ca)
+    if issued is not None:
+        context.load_cert_chain(issued.certificate, issued.key)
+    return context
+
+
+class DeviceClient:
+    """One connection of a device; a test says what it sends, or has a `Firmware` answer."""
+
+    def __init__(self, device: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.device = device
+        self.reader = reader
+        self.writer = writer
+        self.inbox = m.Reader()
+        self.unread: list[m.Envelope] = []
+        self.uuid = b""
+
+    @classmethod
+    async def open(cls, address: tuple[str, int], context: ssl.SSLContext, device: str) -> Self:
+        reader, writer = await asyncio.open_connection(*address, ssl=context, server_hostname=GATEWAY)
+        return cls(device, reader, writer)
+
+    def send(self, message: m.Message, id: int = 0) -> None:
+        self.writer.write(m.encode(message, id))
+
+    async def receive(self) -> tuple[m.Message, int]:
+        """Return the next message; EOFError when the gateway has closed."""
+        async with asyncio.timeout(10):
+            while not self.unread:
+                data = await self.reader.read(65536)
+                if not data:
+                    raise EOFError
+                self.unread += self.inbox.feed(data)
+        envelope = self.unread.pop(0)
+        message = m.decode(envelope)
+        assert message is not None
+        return message, envelope.id
+
+    async def expect(self, type_: type[M]) -> tuple[M, int]:
+        message, id = await self.receive()
+        assert isinstance(message, type_), message
+        return message, id
+
+    async def goodbye(self) -> str:
+        """Return why the gateway ends the session; anything it says before is skipped."""
+        while True:
+            message, _ = await self.receive()
+            if isinstance(message, m.Goodbye):
+                with_end = await self.reader.read()
+                assert with_end == b""
+                return message.text
+
+    def hello(self, **changes: Any) -> None:
+        self.send(replace(HELLO, **{"device": self.device, **changes}))
+
+    async def connect(self, **changes: Any) -> m.Welcome:
+        self.hello(**changes)
+        welcome, _ = await self.expect(m.Welcome)
+        self.uuid = welcome.uuid
+        self.send(m.Ready(welcome.uuid))
+        return welcome
+
+    async def close(self) -> None:
+        self.writer.close()
+        with contextlib.suppress(ConnectionError, ssl.SSLError):
+            await self.writer.wait_closed()
+
+
+@dataclass
+class Firmware:
+    """How a device answers; a test replaces what it wants to go wrong.
+
+    :param client: its connection.
+    :param apps: what it runs, by name.
+    """
+
+    client: DeviceClient
+    apps: dict[str, m.AppStatus]
+    on_chunk: Callable[[m.DeployChunk, int], m.Ack | None] = lambda chunk, expected: None
+    on_end: Callable[[bytes], m.Ack | None] = lambda module: None
+    outcome: tuple[m.AppState, str] = (m.AppState.RUNNING, "")
+
+    def __post_init__(self) -> None:
+        self.module = bytearray()
+        self.partial = b""  # digest of the module it has part of
+        self.begun: list[m.DeployBegin] = []
+        self.chunks: list[m.DeployChunk] = []
+        self.stopped: list[str] = []
+        self.configured: list[int] = []
+
+    async def run(self) -> None:
+        """Answer until the gateway closes."""
+        try:
+            while True:
+                message, id = await self.client.receive()
+                self.answer(message, id)
+        except EOFError:
+            return
+
+    def answer(self, message: m.Message, id: int) -> None:
+        send = self.client.send
+        done = m.Ack(m.ResultCode.DONE, "", len(self.module))
+        match message:
+            case m.DeployBegin(_, _, digest):
+                if self.partial != digest:
+                    self.module.clear()
+                self.partial = digest
+                self.begun.append(message)
+                send(m.Ack(m.ResultCode.DONE, "", len(self.module)), id)
+            case m.DeployChunk(offset, data):
+                self.chunks.append(message)
+                ack = self.on_chunk(message, len(self.module))
+                if ack is None and offset != len(self.module):
+                    ack = m.Ack(m.ResultCode.WRONG_OFFSET, f"expected {len(self.module)}", len(self.module))
+                if ack is None:
+                    self.module += data
+                    ack = m.Ack(m.ResultCode.DONE, "", len(self.module))
+                send(ack, id)
+            case m.DeployEnd():
+                self.end(id)
+            case m.Stop(name):
+                self.stopped.append(name)
+                known = self.apps.pop(name, None)
+                send(done if known else m.Ack(m.ResultCode.NO_SUCH_APP, f"no app {name}", 0), id)
+            case m.Call(_, function, arguments):
+                if function == "trap":
+                    send(m.CallResult(m.ResultCode.TRAP, "unreachable executed", (), 1), id)
+                else:
+                    send(m.CallResult(m.ResultCode.DONE, "", arguments[:4], 17), id)
+            case m.ListApps():
+                send(m.AppList(tuple(self.apps.values())), id)
+            case m.Reset():
+                send(done, id)
+            case m.Configure(heartbeat):
+                self.configured.append(heartbeat)
+
+    def end(self, id: int) -> None:
+        begun = self.begun[-1]
+        module = bytes(self.module)
+        ack = self.on_end(module)
+        if ack is None and hashlib.sha256(module).digest() != begun.digest:
+            ack = m.Ack(m.ResultCode.DIGEST_MISMATCH, "the digest differs", 0)
+        self.client.send(ack or m.Ack(m.ResultCode.DONE, "", len(module)), id)
+        if ack is not None:
+            return
+        state, reason = self.outcome
+        status = m.AppStatus(begun.name, state, begun.digest, len(module), 8192, reason)
+        self.apps[begun.name] = status
+        self.client.send(m.AppStatusChanged(status))
+        self.partial = b""

@@ -95,12 +95,10 @@ static const char *start(struct lab_core *core) {
     const struct lab_port *port = core->port;
     lab_tls_start_heap(&core->tls);
     const char *problem = lab_identity_parse(&core->identity, port->identity, port->identity_size);
-    if (problem == NULL && lab_random_init(&core->random, port, core->identity.seed.bytes) != 0) {
-        problem = "the random generator does not start";
-    }
+
     if (problem == NULL) {
         struct lab_tls_pipe pipe = {core, tls_read, tls_write};
-        problem = lab_tls_init(&core->tls, port, &core->identity, &core->random, pipe);
+        problem = lab_tls_init(&core->tls, port, &core->identity, pipe);
     }
     if (problem == NULL) {
         struct lab_apps_sink sink = {core, on_app_log, on_app_publish, on_app_changed};
@@ -131,7 +129,7 @@ void lab_core_init(struct lab_core *core, const struct lab_port *port) {
         .identity = &core->identity,
         .link = &core->link,
         .tls = &core->tls,
-        .random = &core->random,
+
         .apps = &core->apps,
         .outbox = &core->outbox,
         .console = &core->console,
@@ -140,6 +138,15 @@ void lab_core_init(struct lab_core *core, const struct lab_port *port) {
 }
 
 /* ---- the loop */
+
+/* Nobody watches pins here, but what the host sends of its own has to leave the stream: the port does not
+ * sleep while there are unread bytes. */
+static void take_edges(struct lab_core *core) {
+    uint8_t pin;
+    bool level;
+    while (core->port->simbus != NULL && lab_simbus_edge(core->port, &pin, &level)) {
+    }
+}
 
 static uint32_t sooner(uint32_t a, uint32_t b) {
     return a < b ? a : b;
@@ -153,6 +160,7 @@ uint32_t lab_core_step(struct lab_core *core) {
         lab_command(core, line);
     }
     uint32_t wait = line != NULL ? 0 : UINT32_MAX;
+    take_edges(core);
     if (core->problem == NULL) {
         wait = sooner(wait, lab_session_step(&core->session));
         pump_out(core);

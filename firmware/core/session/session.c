@@ -277,7 +277,7 @@ static uint32_t silence_limit(const struct lab_session *session) {
 
 static void connect(struct lab_session *session) {
     uint16_t connection = 0;
-    if (lab_random_bytes(session->random, (unsigned char *)&connection, sizeof connection) != 0) {
+    if (lab_random_bytes(&session->tls->random, (unsigned char *)&connection, sizeof connection) != 0) {
         lab_panic(session->port, "the random generator fails");
     }
     if (session->words[0] == '\0') {

@@ -39,7 +39,7 @@ struct lab_session {
     const struct lab_identity *identity;
     struct lab_link *link;
     struct lab_tls *tls;
-    struct lab_random *random;
+
     struct lab_apps *apps;
     struct lab_outbox *outbox;
     struct lab_console *console;

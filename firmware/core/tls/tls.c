@@ -25,7 +25,7 @@ static mbedtls_time_t unix_time(mbedtls_time_t *out) {
 psa_status_t mbedtls_psa_external_get_random(mbedtls_psa_external_random_context_t *context, uint8_t *output,
                                              size_t output_size, size_t *output_length) {
     (void)context;
-    if (lab_random_bytes(active->random, output, output_size) != 0) {
+    if (lab_random_bytes(&active->random, output, output_size) != 0) {
         return PSA_ERROR_INSUFFICIENT_ENTROPY;
     }
     *output_length = output_size;
@@ -95,10 +95,9 @@ void lab_tls_start_heap(struct lab_tls *tls) {
 }
 
 const char *lab_tls_init(struct lab_tls *tls, const struct lab_port *port,
-                         const struct lab_identity *identity, struct lab_random *random,
-                         struct lab_tls_pipe pipe) {
+                         const struct lab_identity *identity, struct lab_tls_pipe pipe) {
     tls->port = port;
-    tls->random = random;
+
     tls->pipe = pipe;
     tls->words[0] = '\0';
     active = tls;
@@ -111,6 +110,9 @@ const char *lab_tls_init(struct lab_tls *tls, const struct lab_port *port,
     mbedtls_x509_crt_init(&tls->certificate);
     mbedtls_pk_init(&tls->key);
 
+    if (lab_random_init(&tls->random, port, identity->seed.bytes) != 0) {
+        return "the random generator does not start";
+    }
     if (psa_crypto_init() != PSA_SUCCESS) {
         return "the cryptography library does not start";
     }
@@ -122,10 +124,10 @@ const char *lab_tls_init(struct lab_tls *tls, const struct lab_port *port,
         return "the identity's certificate cannot be read";
     }
     if (mbedtls_pk_parse_key(&tls->key, identity->key.bytes, identity->key.size, NULL, 0, lab_random_bytes,
-                             random) != 0) {
+                             &tls->random) != 0) {
         return "the identity's private key cannot be read";
     }
-    if (mbedtls_pk_check_pair(&tls->certificate.pk, &tls->key, lab_random_bytes, random) != 0) {
+    if (mbedtls_pk_check_pair(&tls->certificate.pk, &tls->key, lab_random_bytes, &tls->random) != 0) {
         return "the identity's private key does not belong to its certificate";
     }
     if (mbedtls_ssl_config_defaults(&tls->config, MBEDTLS_SSL_IS_CLIENT, MBEDTLS_SSL_TRANSPORT_STREAM,
@@ -135,7 +137,7 @@ const char *lab_tls_init(struct lab_tls *tls, const struct lab_port *port,
     mbedtls_ssl_conf_min_tls_version(&tls->config, MBEDTLS_SSL_VERSION_TLS1_3);
     mbedtls_ssl_conf_authmode(&tls->config, MBEDTLS_SSL_VERIFY_REQUIRED);
     mbedtls_ssl_conf_ca_chain(&tls->config, &tls->ca, NULL);
-    mbedtls_ssl_conf_rng(&tls->config, lab_random_bytes, random);
+    mbedtls_ssl_conf_rng(&tls->config, lab_random_bytes, &tls->random);
     /* One set of buffers for all connections to come: a fragmented heap cannot fail the next one. */
     if (mbedtls_ssl_conf_own_cert(&tls->config, &tls->certificate, &tls->key) != 0 ||
         mbedtls_ssl_setup(&tls->ssl, &tls->config) != 0 ||

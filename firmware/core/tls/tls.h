@@ -42,7 +42,7 @@ enum lab_tls_status {
 
 struct lab_tls {
     const struct lab_port *port;
-    struct lab_random *random;
+    struct lab_random random; /* whose memory is of the heap too */
     struct lab_tls_pipe pipe;
     uint64_t unix_ms_at_start;
     mbedtls_ssl_context ssl;
@@ -54,14 +54,14 @@ struct lab_tls {
     _Alignas(8) uint8_t heap[LAB_TLS_HEAP];
 };
 
-/* Gives Mbed TLS its heap. Comes before any call of it, the random generator's included: there is no other heap. */
+/* Gives Mbed TLS its heap. Comes before any call of it, the random generator's included: there is no other
+ * heap. */
 void lab_tls_start_heap(struct lab_tls *tls);
 
-/* Reads certificates and key, prepares everything a connection needs. Returns NULL, or in words what is
- * wrong. */
+/* Seeds the random generator, reads certificates and key, prepares everything a connection needs. Returns
+ * NULL, or in words what is wrong. */
 const char *lab_tls_init(struct lab_tls *tls, const struct lab_port *port,
-                         const struct lab_identity *identity, struct lab_random *random,
-                         struct lab_tls_pipe pipe);
+                         const struct lab_identity *identity, struct lab_tls_pipe pipe);
 
 /* Forgets the last connection and begins a new one; lab_tls_handshake() until it returns LAB_TLS_DONE comes
  * next. */

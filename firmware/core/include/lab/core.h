@@ -19,7 +19,7 @@
 #include "identity/identity.h"
 #include "lab/port.h"
 #include "link/link.h"
-#include "random.h"
+
 #include "session/outbox.h"
 #include "session/session.h"
 #include "tls/tls.h"
@@ -30,7 +30,7 @@ struct lab_core {
     struct lab_console console;
     struct lab_link link;
     struct lab_identity identity;
-    struct lab_random random;
+
     struct lab_tls tls;
     struct lab_apps apps;
     struct lab_outbox outbox;

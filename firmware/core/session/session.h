@@ -56,7 +56,7 @@ struct lab_session {
     uint8_t uuid[16];
     bool ending; /* what is in `out` is the last that is sent */
     bool resetting;
-    uint64_t reset_at; /* at the latest */
+    uint64_t reset_at;
 
     size_t in_size;
     size_t out_at, out_size;

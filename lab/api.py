@@ -42,6 +42,14 @@ class UpRequest(BaseModel):
     timeout: float = Field(60.0, gt=0)
 
 
+class WaitRequest(BaseModel):
+    """What a device is to reach: connected, `boots` boots since power-on, `app` running."""
+
+    app: str | None = None
+    boots: int = 1
+    timeout: float = Field(60.0, ge=0)
+
+
 class CallRequest(BaseModel):
     """An export to run, its arguments numbers as its signature wants them."""
 
@@ -164,7 +172,7 @@ def create_api(lab: Lab, token: str) -> FastAPI:
 
     @routes.get("/devices")
     async def list_devices() -> Json:
-        return {"devices": await lab.devices()}
+        return {"devices": lab.devices()}
 
     @routes.post("/devices")
     async def boot_devices(request: Request, what: UpRequest) -> Response:
@@ -184,7 +192,7 @@ def create_api(lab: Lab, token: str) -> FastAPI:
 
     @routes.get("/devices/{device}")
     async def show_device(device: str) -> Json:
-        return await lab.device(device)
+        return lab.device(device)
 
     @routes.delete("/devices/{device}")
     async def power_off(device: str, forget: bool = False) -> Json:
@@ -206,14 +214,21 @@ def create_api(lab: Lab, token: str) -> FastAPI:
         await lab.resume(device)
         return {}
 
+    @routes.post("/devices/{device}/wait")
+    async def wait(request: Request, device: str, what: WaitRequest) -> Response:
+        return await _operate(
+            request,
+            lambda progress: lab.wait(device, app=what.app, boots=what.boots, timeout=what.timeout),
+        )
+
     @routes.post("/devices/{device}/accept")
     async def accept(device: str) -> Json:
-        await lab.accept(device)
+        await lab.gateway.accept(device)
         return {}
 
     @routes.post("/pairing")
     async def pair(what: PairingRequest) -> Json:
-        lab.open_pairing(what.seconds)
+        lab.gateway.open_pairing(what.seconds)
         return {}
 
     # -- apps
@@ -224,12 +239,12 @@ def create_api(lab: Lab, token: str) -> FastAPI:
 
     @routes.delete("/devices/{device}/apps/{name}")
     async def stop_app(device: str, name: str) -> Json:
-        await lab.stop_app(device, name)
+        await lab.gateway.stop_app(device, name)
         return {}
 
     @routes.post("/devices/{device}/apps/{name}/call")
     async def call(device: str, name: str, what: CallRequest) -> Json:
-        values = await lab.call(device, name, what.function, what.arguments)
+        values = await lab.gateway.call(device, name, what.function, what.arguments)
         return {"value": values[0] if len(values) == 1 else None, "values": values}
 
     @routes.post("/deployments")
@@ -259,19 +274,29 @@ def create_api(lab: Lab, token: str) -> FastAPI:
 
     # -- gateway
 
+    def gateway_status() -> Json:
+        host, port = lab.gateway.address
+        return {
+            "host": host,
+            "port": port,
+            "heartbeat": lab.gateway.heartbeat,
+            "pairing": lab.gateway.pairing,
+            "sessions": lab.gateway.sessions,
+        }
+
     @routes.get("/gateway")
     async def show_gateway() -> Json:
-        return lab.gateway_status()
+        return gateway_status()
 
     @routes.post("/gateway")
     async def set_gateway(what: GatewayRequest) -> Json:
-        await lab.set_heartbeat(what.heartbeat)
-        return lab.gateway_status()
+        await lab.gateway.set_heartbeat(what.heartbeat)
+        return gateway_status()
 
     @routes.post("/gateway/restart")
     async def restart_gateway() -> Json:
         await lab.restart_gateway()
-        return lab.gateway_status()
+        return gateway_status()
 
     # -- what happens
 
@@ -280,8 +305,8 @@ def create_api(lab: Lab, token: str) -> FastAPI:
         since: Annotated[int, Query(ge=0)] = 0, device: str | None = None, follow: bool = False
     ) -> StreamingResponse:
         async def lines() -> AsyncIterator[bytes]:
-            async for event in lab.watch(since, device=device, follow=follow):
-                yield _line(event)
+            async for event in lab.events.subscribe(since, device=device, follow=follow):
+                yield _line(event.describe())
 
         return StreamingResponse(lines(), media_type=_NDJSON)
 

@@ -1,4 +1,4 @@
-"""A device of a lab while it has power: its machine, bridge and console, supervised together."""
+"""A device of a lab while it has power: its machine, and what listens to each of its three streams."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import time
 from typing import TYPE_CHECKING
 
 import anyio
-import structlog
 
 from lab.bridge import Bridge
 from lab.console import Console
 from lab.engines import Engine, Exit, Launch, Machine
+from lab.peripherals import Peripherals, Simbus
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,13 +20,11 @@ if TYPE_CHECKING:
     from lab.events import Events
     from lab.pki import Authority
 
-log = structlog.get_logger()
-
 
 class Device:
     """One board under power, from `start` until its machine ends.
 
-    :param name: its id.
+    :param name: its id. A board on a real port has the one it was provisioned with, known once it connects.
     :param board: the board it is.
     :param folder: its own folder.
     """
@@ -35,45 +33,72 @@ class Device:
         self.id = name
         self.board = board
         self.folder = folder
+        self.peripherals = Peripherals(
+            ((part.kind, part.name, part.settings) for part in board.parts), folder=folder
+        )
         self.machine: Machine
         self.bridge: Bridge
         self.console: Console
         self.paused = False
         self.exit: Exit | None = None
+        self.connected = anyio.Event()
+        """Set when the gateway has heard its answer to the welcome, the first time since power-on."""
         self.ended = anyio.Event()
-        self.spawned = 0.0
         self.boot_ms: float | None = None
+        """From the spawn to the first byte on the console."""
         self.connect_ms: float | None = None
+        """From the spawn to `connected`."""
+        self._spawned = 0.0
+
+    @property
+    def started(self) -> bool:
+        """Whether it has a machine: streams to read, a process to end."""
+        return hasattr(self, "machine")
 
     async def start(
-        self, engine: Engine, image: Path, authority: Authority, gateway: tuple[str, int]
+        self, engine: Engine, image: Path | None, authority: Authority, gateway: tuple[str, int]
     ) -> None:
-        """Give it power: a fresh identity blob, the machine, and what listens to it.
+        """Give it power.
 
+        :param image: the firmware; none if it is on the board already.
         :raises LabError: the engine could not start it.
         """
         identity = authority.identity(self.id, seed=os.urandom(32), now=int(time.time()))
-        self.spawned = time.monotonic()
+        self._spawned = time.monotonic()
         self.machine = await engine.start(Launch(self.id, self.board, image, identity, self.folder))
         self.console = Console(self.machine.console, self.folder / "console.log")
-        self.bridge = Bridge(self.machine.link, gateway)
+        self.bridge = Bridge(self.machine.link, gateway, console=self.machine.carried)
 
     async def run(self, events: Events) -> None:
         """Serve its streams until the machine ends, then say how it ended."""
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self.console.run)
-            tasks.start_soon(self.bridge.run)
+            tasks.start_soon(self._serve_bridge)
             tasks.start_soon(self._note_boot)
-            self.exit = await self.machine.wait()
+            if self.machine.simbus is not None:
+                tasks.start_soon(self._serve_simbus)
+            async with anyio.create_task_group() as to_its_end:
+                to_its_end.start_soon(self.console.run)
+                exit_ = await self.machine.wait()
             tasks.cancel_scope.cancel()
-        events.publish("device.exited", device=self.id, reason=self.exit.reason, asked=self.exit.asked)
+        self.exit = exit_
+        events.publish("device.exited", self.id, reason=exit_.reason, asked=exit_.asked)
         self.ended.set()
-
-    async def _note_boot(self) -> None:
-        await self.console.first_byte.wait()
-        self.boot_ms = (time.monotonic() - self.spawned) * 1000
 
     def note_connected(self) -> None:
         """Take the time of the first connection since power-on."""
-        if self.connect_ms is None:
-            self.connect_ms = (time.monotonic() - self.spawned) * 1000
+        if not self.connected.is_set():
+            self.connect_ms = (time.monotonic() - self._spawned) * 1000
+            self.connected.set()
+
+    async def _serve_bridge(self) -> None:
+        async with self.machine.link:
+            await self.bridge.run()
+
+    async def _serve_simbus(self) -> None:
+        assert self.machine.simbus is not None
+        async with self.machine.simbus:
+            await Simbus(self.peripherals).serve(self.machine.simbus)
+
+    async def _note_boot(self) -> None:
+        await self.console.first_byte.wait()
+        self.boot_ms = (time.monotonic() - self._spawned) * 1000

@@ -5,35 +5,39 @@
     async with Lab(Home(folder)) as lab:
         [device] = await lab.up("mps2-an385")
         await lab.deploy([device["id"]], "fib", module)
-        [value] = await lab.call(device["id"], "fib", "fib", [20])
+        [value] = await lab.gateway.call(device["id"], "fib", "fib", [20])
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Sequence
+import hashlib
+import itertools
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import anyio
 import structlog
-from anyio import to_thread
+from anyio import from_thread, to_thread
 from anyio.abc import TaskGroup
 
 from lab import boards, build
 from lab.boards import Board
+from lab.console import Console
 from lab.device import Device
 from lab.engines import Engine
 from lab.engines.native import NativeEngine
 from lab.engines.qemu import QemuEngine
 from lab.engines.serial import SerialEngine
 from lab.errors import LabError, LabTimeoutError, UsageError
-from lab.events import Events
-from lab.gateway import Gateway
+from lab.events import Event, Events
+from lab.gateway import AppInfo, Config, DeviceInfo, DeviceState, Gateway
 from lab.home import Home
 from lab.modules import check_module
-from lab.pki import Authority
+from lab.pki import Authority, check_device_id
 from lab.store import Store
 
 log = structlog.get_logger()
@@ -50,46 +54,79 @@ class Lab:
     """Everything one lab runs. An async context manager: leaving it ends every machine.
 
     :param home: where its state lives.
+    :param config: of the gateway.
     """
 
-    def __init__(self, home: Home) -> None:
+    def __init__(self, home: Home, config: Config | None = None) -> None:
         self.home = home.create()
         self.ending = anyio.Event()
+        """Set when somebody asked the lab to end; whoever runs it then leaves it."""
+        self.store = Store(self.home)
+        self.events = Events(self.store)
+        self.authority = Authority(self.home)
+        self.gateway = Gateway(self.store, self.events, self.authority, config)
         self.engines: dict[str, Engine] = {
             engine.name: engine for engine in (QemuEngine(), NativeEngine(), SerialEngine())
         }
         self._powered: dict[str, Device] = {}
+        self._ended: dict[str, Device] = {}
         self._tasks: TaskGroup
+        self._stack = contextlib.AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        self._exit = contextlib.AsyncExitStack()
         async with contextlib.AsyncExitStack() as stack:
-            self.store = await stack.enter_async_context(Store(self.home))
-            self.events = Events(self.store)
-            self.authority = Authority(self.home)
-            self.gateway = Gateway(self.store, self.events, self.authority)
+            await stack.enter_async_context(self.store)
+            await stack.enter_async_context(self.events)
             await self.gateway.start()
             stack.push_async_callback(self.gateway.stop)
             self._tasks = await stack.enter_async_context(anyio.create_task_group())
             stack.push_async_callback(self._power_off_all)
-            self._exit = stack.pop_all()
+            self._tasks.start_soon(self._watch, self.events.last)
+            self._stack = stack.pop_all()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
         self.ending.set()
-        return await self._exit.__aexit__(kind, value, trace)
+        return await self._stack.__aexit__(kind, value, trace)
 
     async def _power_off_all(self) -> None:
         with anyio.CancelScope(shield=True):
-            await self._power_off(list(self._powered))
-            self._tasks.cancel_scope.cancel()
+            await self._power_off(list(self._powered.values()))
+        self._tasks.cancel_scope.cancel()
 
-    # -- boards
+    # -- devices
+
+    def devices(self) -> list[Json]:
+        """Describe every device this lab knows, under power or not."""
+        return [self._describe(info) for info in self.gateway.devices()]
+
+    def device(self, name: str) -> Json:
+        """Describe one device.
+
+        :raises UsageError: there is none of that name.
+        """
+        return self._describe(self.gateway.device(name))
+
+    def powered(self, name: str) -> Device:
+        """Return a device that has power.
+
+        :raises LabError: it has none.
+        :raises UsageError: there is no such device.
+        """
+        if name not in self._powered:
+            board = self.gateway.device(name).board
+            raise LabError(f"{name} is off", hint=f"boot it with: lab up --board {board} --name {name}")
+        return self._powered[name]
+
+    def console(self, name: str) -> Console:
+        """Return a device's console; of one that has crashed, what it said last."""
+        ended = self._ended.get(name)
+        return ended.console if ended and name not in self._powered else self.powered(name).console
 
     def board(self, name: str) -> Board:
-        """Return the board called `name`; the user's own are in the lab's folder, under ``platforms``."""
+        """Return the board called `name`; a user's own are in the lab's folder, under ``platforms``."""
         own = self.home.root / "platforms"
         return boards.load(name, [own] if own.is_dir() else [])
 
@@ -103,50 +140,365 @@ class Lab:
         timeout: float = 60.0,
         progress: Progress = ignore,
     ) -> list[Json]:
-        """Boot `count` boards; return their descriptions once each is connected to the gateway.
+        """Boot boards; return their descriptions once each is connected to the gateway.
 
-        A device that was here before and is off comes back with its identity, flash and apps. Should one board not
-        connect, or the caller be cancelled, all boards of this call are taken down again.
+        A device that was here before and is off comes back with its identity, flash and apps. Should one board
+        not connect, or the caller be cancelled, all boards of this call are taken down again.
 
+        :param count: how many.
         :param name: the id, with a number behind it when `count` is more than 1; else the board's name.
         :param serial: the port's URL, for a board on a real port.
         :param timeout: seconds until all are connected; the build is not counted.
         :raises UsageError: no such board; the id is taken.
         :raises MissingError: this machine lacks what runs or builds the board.
-        :raises LabTimeoutError: some are not connected in time; says which and what each last said.
+        :raises LabTimeoutError: some are not connected in time; says which, and what each said last.
         """
         kind = self.board(board)
         if serial is not None:
             kind = boards.with_serial(kind, serial)
-        engine = self.engines[kind.engine]
-        engine.check(kind)
-        names = self._names(kind, count, name)
-        image = await self._image(kind, progress)
+        self.engines[kind.engine].check(kind)
+        devices = [Device(each, kind, self.home.device(each)) for each in self._free_names(kind, count, name)]
+        for device in devices:  # taken before the first await: two calls never get the same name
+            self._powered[device.id] = device
         connected = 0
 
         async def boot(device: Device) -> None:
             nonlocal connected
-            await device.start(engine, image, self.authority, self.gateway.address)
-            self._tasks.start_soon(self._supervise, device)
-            await self._connected(device)
+            await self._start(device, image)
+            await self._first_connection(device)
             connected += 1
             progress({"text": f"{connected} of {count} connected", "device": device.id})
 
-        devices = [Device(each, kind, self.home.device(each)) for each in names]
-        for device in devices:
-            await self.gateway.register(device.id, kind.name, kind.engine)
-            self._powered[device.id] = device
-        progress({"text": f"booting {count} × {kind.name}"})
         try:
+            image = await self._image(kind, progress)
+            progress({"text": f"booting {count} × {kind.name}"})
             with anyio.fail_after(timeout):
-                await _all(boot, devices)
+                await _together([partial(boot, device) for device in devices])
         except TimeoutError as error:
+            late = [device for device in devices if not device.connected.is_set()]
             raise LabTimeoutError(
-                f"{count - connected} of {count} boards not connected after {timeout:g} s",
-                hint="\n".join(self._last_word(device) for device in devices if device.connect_ms is None),
+                f"{len(late)} of {count} boards not connected after {timeout:g} s",
+                hint="\n".join(map(_last_words, late[:8])),
             ) from error
         finally:
             if connected < count:
                 with anyio.CancelScope(shield=True):
-                    await self._power_off(names)
-        return [self.describe(name) for name in names]
+                    await self._power_off(devices)
+        await self._remember_powered()
+        return [self.device(device.id) for device in devices]
+
+    async def down(self, names: Iterable[str], *, forget: bool = False) -> None:
+        """Cut the power of devices.
+
+        :param forget: drop them from the registry too, with what they were to run.
+        :raises UsageError: no such device.
+        """
+        infos = [self.gateway.device(name) for name in names]
+        await self._power_off([self._powered[info.id] for info in infos if info.id in self._powered])
+        await self._remember_powered()
+        for info in infos:
+            self._ended.pop(info.id, None)
+            if forget:
+                await self.gateway.forget(info.id)
+
+    async def restore(self) -> None:
+        """Boot again what had power when the last daemon of this lab was killed."""
+        wanted = await self.store.setting("powered", [])
+
+        async def boot(name: str, board: str, serial: str | None) -> None:
+            try:
+                kind = self.board(board)
+                device = Device(
+                    name, boards.with_serial(kind, serial) if serial else kind, self.home.device(name)
+                )
+                self._powered[name] = device
+                await self._start(device, await self._image(device.board, ignore))
+            except LabError as error:
+                self._powered.pop(name, None)
+                self.events.publish("device.failed", name, reason=str(error))
+
+        await _together([partial(boot, *entry) for entry in wanted])
+
+    async def wait(self, name: str, *, app: str | None = None, boots: int = 1, timeout: float = 60.0) -> Json:
+        """Return a device's description once it is connected.
+
+        :param app: and runs this app.
+        :param boots: and has booted at least this often since power-on.
+        :param timeout: seconds.
+        :raises LabTimeoutError: it is not there in time.
+        """
+        since = self.events.last
+
+        def there() -> bool:
+            info = self.gateway.device(name)
+            running = app is None or any(a.name == app and a.state == "running" for a in info.apps)
+            return info.state is DeviceState.CONNECTED and info.boots >= boots and running
+
+        try:
+            with anyio.fail_after(timeout):
+                if not there():
+                    async for _ in self.events.subscribe(since, device=name):
+                        if there():
+                            break
+        except TimeoutError as error:
+            info = self.device(name)
+            lacking = f", does not run {app}" if app else ""
+            raise LabTimeoutError(
+                f"{name} is {info['state']}, has booted {info['boots']} times{lacking} after {timeout:g} s",
+                hint=f"see what it says: lab console {name}",
+            ) from error
+        return self.device(name)
+
+    async def reset(self, name: str) -> None:
+        """Press a device's reset button; it boots again and reconnects by itself.
+
+        :raises LabError: it is off, or has no such button.
+        """
+        device = self.powered(name)
+        await device.machine.reset()
+        device.console.mark_boot()
+
+    async def pause(self, name: str) -> None:
+        """Stop a device's clock.
+
+        :raises LabError: it is off, or its engine cannot.
+        """
+        device = self.powered(name)
+        await device.machine.pause()
+        device.bridge.hold()
+        device.paused = True
+
+    async def resume(self, name: str) -> None:
+        """Let a paused device go on."""
+        device = self.powered(name)
+        await device.machine.resume()
+        device.bridge.release()
+        device.paused = False
+
+    # -- apps
+
+    async def deploy(
+        self,
+        names: Sequence[str] | None,
+        app: str,
+        module: bytes,
+        *,
+        timeout: float = 60.0,
+        progress: Progress = ignore,
+    ) -> list[Json]:
+        """Have devices run a module; return each one's word, failures included.
+
+        :param names: which devices; none means all that are connected.
+        :param app: the app's name.
+        :param module: a core WebAssembly module.
+        :param timeout: seconds for each device.
+        :raises UsageError: it is no module, or there is no such device.
+        :raises LabError: no device is connected.
+        """
+        check_module(module, app)
+        if names is None:
+            names = [info.id for info in self.gateway.devices() if info.state is DeviceState.CONNECTED]
+            if not names:
+                raise LabError("no device is connected", hint="see which there are: lab ps")
+        for name in names:
+            self.gateway.device(name)
+        rows: dict[str, Json] = {}
+
+        async def push(name: str) -> None:
+            def step(sent: int, total: int) -> None:
+                progress({"device": name, "sent": sent, "total": total})
+
+            try:
+                info = await self.gateway.deploy(name, app, module, timeout=timeout, progress=step)
+                rows[name] = {"device": name, **info.describe()}
+            except LabError as error:
+                digest = hashlib.sha256(module).hexdigest()
+                failed = AppInfo(app, "failed", digest, len(module), 0, error.message)
+                rows[name] = {"device": name, **failed.describe()}
+
+        await _together([partial(push, name) for name in names])
+        return [rows[name] for name in names]
+
+    async def apps(self, name: str) -> list[Json]:
+        """Ask a device for its apps."""
+        return [{"device": name, **info.describe()} for info in await self.gateway.list_apps(name)]
+
+    async def restart_gateway(self) -> None:
+        """End every session and start the gateway anew, on its port; devices reconnect by themselves."""
+        await self.gateway.stop()
+        await self.gateway.start()
+
+    # -- behind it
+
+    def _describe(self, info: DeviceInfo) -> Json:
+        device = self._powered.get(info.id)
+        serial = device.board.serial.url if device and device.board.serial else None
+        return {
+            **info.describe(),
+            "state": self._state(info),
+            "pid": device.machine.pid if device and device.started else None,
+            "serial": serial,
+            "boot_ms": device.boot_ms if device else None,
+            "connect_ms": device.connect_ms if device else None,
+        }
+
+    def _state(self, info: DeviceInfo) -> str:
+        """Return the machine's state where it has the say, else the gateway's."""
+        device = self._powered.get(info.id)
+        if device is None:
+            if info.id in self._ended:
+                return "crashed"
+            return "off" if info.state is not DeviceState.WAITING else info.state
+        if device.paused:
+            return "paused"
+        return info.state if device.connected.is_set() or info.state is DeviceState.WAITING else "booting"
+
+    def _free_names(self, board: Board, count: int, name: str | None) -> list[str]:
+        """Choose ids: those asked for, else the board's name with the lowest numbers that are not in use."""
+        stem = name or board.name
+        if name is not None and count == 1:
+            names = [name]
+        elif name is not None:
+            names = [f"{stem}-{number}" for number in range(1, count + 1)]
+        else:
+            free = (f"{stem}-{number}" for number in itertools.count(1))
+            names = list(itertools.islice((each for each in free if self._is_free(each, board)), count))
+        for each in names:
+            check_device_id(each)
+            if each in self._powered:
+                raise UsageError(f"{each} is up already", hint=f"take it down with: lab down {each}")
+            known = self._known(each)
+            if known and known.board != board.name:
+                raise UsageError(
+                    f"{each} is a {known.board}, not a {board.name}",
+                    hint=f"choose another --name, or drop the old device: lab down --forget {each}",
+                )
+        return names
+
+    def _is_free(self, name: str, board: Board) -> bool:
+        known = self._known(name)
+        return name not in self._powered and (known is None or known.board == board.name)
+
+    def _known(self, name: str) -> DeviceInfo | None:
+        try:
+            return self.gateway.device(name)
+        except UsageError:
+            return None
+
+    async def _image(self, board: Board, progress: Progress) -> Path | None:
+        """Build the board's firmware if it is not up to date."""
+        if board.firmware is None:
+            return None
+
+        def step(text: str) -> None:
+            from_thread.run_sync(progress, {"text": text})
+
+        result = await to_thread.run_sync(partial(build.build, board.firmware, progress=step))
+        return result.image
+
+    async def _start(self, device: Device, image: Path | None) -> None:
+        """Give a device power and somebody who looks after it."""
+        if device.board.engine != "serial":
+            await self.gateway.register(device.id, device.board.name, device.board.engine)
+        engine = self.engines[device.board.engine]
+        await device.start(engine, image, self.authority, self.gateway.address)
+        self._ended.pop(device.id, None)
+        self._tasks.start_soon(self._look_after, device)
+
+    async def _look_after(self, device: Device) -> None:
+        await device.run(self.events)
+        assert device.exit is not None
+        self._powered.pop(device.id, None)
+        if not device.exit.asked:
+            self._ended[device.id] = device
+            log.warning("a board ended by itself", device=device.id, reason=device.exit.reason)
+
+    async def _first_connection(self, device: Device) -> None:
+        """Return when a device is connected.
+
+        :raises LabError: its machine ended first.
+        """
+        async with anyio.create_task_group() as tasks:
+
+            async def give_up() -> None:
+                await device.ended.wait()
+                tasks.cancel_scope.cancel()
+
+            tasks.start_soon(give_up)
+            await device.connected.wait()
+            tasks.cancel_scope.cancel()
+        if device.exit is not None:
+            raise LabError(
+                f"{device.id} ended before it was connected: {device.exit.reason}",
+                hint=_last_words(device),
+            )
+
+    async def _power_off(self, devices: Iterable[Device]) -> None:
+        """Stop machines; return when nothing of them is left."""
+
+        async def stop(device: Device) -> None:
+            if device.started:
+                await device.machine.stop()
+                await device.ended.wait()
+            self._powered.pop(device.id, None)
+
+        await _together([partial(stop, device) for device in devices])
+
+    async def _remember_powered(self) -> None:
+        """Note what has power, for the daemon after one that is killed."""
+        await self.store.save_setting(
+            "powered",
+            [
+                [device.id, device.board.name, device.board.serial.url if device.board.serial else None]
+                for device in self._powered.values()
+            ],
+        )
+
+    async def _watch(self, since: int) -> None:
+        """Tell devices what the gateway has heard of them."""
+        async for event in self.events.subscribe(since):
+            if event.kind not in ("device.connected", "device.waiting"):
+                continue
+            device = self._powered.get(event.device or "") or self._adopt(event)
+            if device is None:
+                continue
+            if event.kind == "device.connected":
+                device.note_connected()
+            elif device.board.engine == "serial":
+                # Whoever attached the port to this lab has thereby asked for the device that is on it.
+                await self.gateway.accept(device.id)
+
+    def _adopt(self, event: Event) -> Device | None:
+        """Find the serial device behind a connection, and give it the id of its certificate."""
+        for device in self._powered.values():
+            port = device.bridge.local_port if device.started else None
+            if device.board.engine == "serial" and event.data["address"].endswith(f":{port}"):
+                assert event.device is not None
+                del self._powered[device.id]
+                device.id = event.device
+                self._powered[device.id] = device
+                return device
+        return None
+
+
+async def _together(jobs: Sequence[Callable[[], Coroutine[Any, Any, None]]]) -> None:
+    """Run jobs at once; the first error ends the others and is raised as it is."""
+    try:
+        async with anyio.create_task_group() as tasks:
+            for job in jobs:
+                tasks.start_soon(job)
+    except BaseExceptionGroup as group:
+        raise _first(group) from None
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error
+
+
+def _last_words(device: Device) -> str:
+    """Return the end of what a device said, and where the rest is."""
+    if not device.started:
+        return f"{device.id}: not started yet"
+    tail = device.console.tail(3).strip() or "nothing on its console"
+    return f"{device.id}: {tail}\n  all of it: {device.console.log}"

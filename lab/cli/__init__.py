@@ -11,6 +11,7 @@ from lab.cli import (
     boards,
     build,
     call,
+    compile,
     console,
     demo,
     deploy,
@@ -23,6 +24,7 @@ from lab.cli import (
     ps,
     stop,
     up,
+    wait,
 )
 from lab.cli._output import talk, verbosity
 from lab.errors import ExitCode, LabError
@@ -54,6 +56,7 @@ for verb in (
     up.up,
     down.down,
     ps.ps,
+    wait.wait,
     deploy.deploy,
     apps.apps,
     call.call,
@@ -67,6 +70,7 @@ for verb in (
     gateway.gateway,
     boards.boards,
     build.build,
+    compile.compile,
     doctor.doctor,
     demo.demo,
 ):

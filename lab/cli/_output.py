@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -13,7 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 talk = Console(stderr=True)
-data = Console()
+# Where nobody looks at it, nothing is cut to a width: what reads a pipe wants whole words.
+data = Console(width=None if sys.stdout.isatty() else 500)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 DeviceId = Annotated[str, typer.Argument(metavar="ID", help="A device's id, as `lab ps` shows it.")]

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from lab.cli._output import AsJson, emit, table
-from lab.home import Home
 
 
 def boards(as_json: AsJson = False) -> None:
     """List the boards the lab knows: its own, and those in the lab folder's `platforms/`."""
-    from lab.boards import catalogue
+    from lab.boards import boards as known
 
-    known = catalogue(Home.find().root / "platforms")
-    rows = [{"name": board.name, "engine": board.engine, "title": board.title} for board in known.values()]
+    rows = [{"name": board.name, "engine": board.engine, "title": board.title} for board in known()]
     emit(
         {"boards": rows},
         as_json,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any
 
 import typer
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from lab.cli._output import AsJson, emit, size, table, talk
 from lab.errors import UsageError
@@ -32,10 +33,14 @@ def build(
     with Progress(*columns, console=talk, transient=True) as bar:
         for target in targets:
             task = bar.add_task(target)
-            result = build_target(target, progress=lambda text, task=task: bar.update(task, description=text))
+            result = build_target(target, progress=partial(_tell, bar, task))
             bar.remove_task(task)
             rows.append(result.as_json())
     emit({"builds": rows}, as_json, lambda: _show(rows))
+
+
+def _tell(bar: Progress, task: TaskID, text: str) -> None:
+    bar.update(task, description=text)
 
 
 def _show(rows: list[dict[str, Any]]) -> None:

@@ -31,8 +31,8 @@ def _show(devices: list[dict[str, Any]]) -> None:
                 str(device["pid"] or "-"),
                 str(device["boots"] or "-"),
                 device["boot_reason"] or "-",
-                str(device["apps"]),
-                "-" if device["memory_free"] is None else size(device["memory_free"]),
+                " ".join(app["name"] for app in device["apps"]) or "-",
+                size(device["memory_free"]) if device["memory"] else "-",
             )
             for device in devices
         ],

@@ -1,0 +1,240 @@
+"""The command line against real firmware: what README promises, and what goes wrong."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from pathlib import Path
+
+import pexpect
+import psutil
+import pytest
+
+from tests.e2e.conftest import LAB, Cli
+
+pytestmark = pytest.mark.hil
+
+FIB = (
+    '(module (func (export "fib") (param i32) (result i32) (local i32 i32 i32) (local.set 2 (i32.const 1)) '
+    "(block (loop (br_if 1 (i32.eqz (local.get 0))) (local.set 3 (i32.add (local.get 1) (local.get 2))) "
+    "(local.set 1 (local.get 2)) (local.set 2 (local.get 3)) "
+    "(local.set 0 (i32.sub (local.get 0) (i32.const 1))) (br 0))) (local.get 1)))"
+)
+
+
+@pytest.fixture
+def fib(tmp_path: Path) -> str:
+    file = tmp_path / "fib.wat"
+    file.write_text(FIB)
+    return str(file)
+
+
+def test_boots_deploys_and_calls_on_qemu(lab: Cli, fib: str) -> None:
+    [device] = lab.json("up", "--board", "mps2-an385")["devices"]
+    assert device["state"] == "connected"
+    assert (device["board"], device["engine"]) == ("mps2-an385", "qemu")
+    assert 0 < device["boot_ms"] < device["connect_ms"]
+    [app] = lab.json("deploy", fib, "--to", device["id"])["apps"]
+    assert (app["name"], app["state"]) == ("fib", "running")
+    assert lab.json("call", device["id"], "fib", "fib", "20") == {"value": 6765, "values": [6765]}
+    assert [row["name"] for row in lab.json("apps", device["id"])["apps"]] == ["fib"]
+    lab.ok("stop", device["id"], "fib")
+    assert lab.json("apps", device["id"])["apps"] == []
+
+
+def test_down_leaves_no_process(lab: Cli) -> None:
+    lab.ok("up", "--board", "mps2-an385", "--count", "2")
+    lab.ok("up", "--board", "native")
+    everything = [lab.daemon(), *lab.daemon().children(recursive=True)]
+    assert len(everything) == 4
+    lab.ok("down")
+    assert not [process for process in everything if process.is_running()]
+    assert lab.processes() == []
+
+
+def test_twenty_native_devices(lab: Cli) -> None:
+    devices = lab.json("up", "--board", "native", "--count", "20")["devices"]
+    assert {device["state"] for device in devices} == {"connected"}
+    assert len({device["id"] for device in devices}) == 20
+
+
+def test_a_killed_emulator_is_seen_and_the_rest_goes_on(lab: Cli) -> None:
+    first, second = lab.json("up", "--board", "mps2-an385", "--count", "2")["devices"]
+    psutil.Process(first["pid"]).kill()
+    follow = subprocess.Popen(
+        [LAB, "logs", first["id"], "-f", "--json"], env=lab.environment, stdout=subprocess.PIPE, text=True
+    )
+    assert follow.stdout
+    for line in follow.stdout:
+        event = json.loads(line)
+        if event["kind"] == "device.exited":
+            assert "SIGKILL" in event["data"]["reason"]
+            break
+    follow.terminate()
+    follow.wait()
+    states = {device["id"]: device["state"] for device in lab.json("ps")["devices"]}
+    assert states == {first["id"]: "crashed", second["id"]: "connected"}
+    # The same device comes back under its own name.
+    [again] = lab.json("up", "--board", "mps2-an385", "--name", first["id"])["devices"]
+    assert again["state"] == "connected"
+
+
+def test_a_killed_daemon_leaves_no_emulator_and_the_next_one_goes_on(lab: Cli, fib: str) -> None:
+    [device] = lab.json("up", "--board", "mps2-an385")["devices"]
+    lab.ok("deploy", fib, "--to", device["id"])
+    emulator = psutil.Process(device["pid"])
+    daemon = lab.daemon()
+    daemon.send_signal(signal.SIGKILL)
+    psutil.wait_procs([daemon, emulator], timeout=20)
+    assert not emulator.is_running()
+    refused = lab.run("call", device["id"], "fib", "fib", "20")
+    assert refused.returncode == 1
+    assert "no lab runs" in refused.stderr
+    # The device, still wanted, is booted again, and gets its app back.
+    lab.ok("up", "--board", "native")
+    lab.ok("wait", device["id"], "--app", "fib")
+    assert lab.json("call", device["id"], "fib", "fib", "20")["value"] == 6765
+
+
+def test_two_labs_side_by_side(lab: Cli, other_lab: Cli) -> None:
+    [here] = lab.json("up", "--board", "native")["devices"]
+    [there] = other_lab.json("up", "--board", "native")["devices"]
+    assert here["id"] == there["id"]
+    other_lab.ok("down")
+    assert [device["state"] for device in lab.json("ps")["devices"]] == ["connected"]
+
+
+def test_console_is_interactive(lab: Cli) -> None:
+    [device] = lab.json("up", "--board", "mps2-an385")["devices"]
+    console = pexpect.spawn(
+        str(LAB), ["console", device["id"]], env=lab.environment, encoding="utf-8", timeout=30
+    )
+    console.expect("on mps2-an385")
+    console.sendline("status")
+    console.expect("connected")
+    console.send("\x1d")
+    console.expect(pexpect.EOF)
+
+
+@pytest.mark.parametrize(
+    ("command", "reason", "word"),
+    [
+        ("hard", "hard-fault", "pc"),
+        ("stack", "stack-overflow", ""),
+        ("watchdog", "watchdog", ""),
+        ("panic", "panic", ""),
+    ],
+)
+def test_a_fault_shows_as_the_last_boot_reason(lab: Cli, command: str, reason: str, word: str) -> None:
+    [device] = lab.json("up", "--board", "mps2-an385")["devices"]
+    console = pexpect.spawn(
+        str(LAB), ["console", device["id"]], env=lab.environment, encoding="utf-8", timeout=60
+    )
+    console.sendline(f"fault {command}")
+    console.expect(f"boot 2.*{reason}")
+    console.close()
+    lab.ok("wait", device["id"], "--boots", "2")
+    [row] = lab.json("ps")["devices"]
+    assert (row["boot_reason"], row["boots"]) == (reason, 2)
+    assert word in row["boot_detail"]
+
+
+def test_reset_brings_a_device_and_its_apps_back(lab: Cli, fib: str) -> None:
+    [device] = lab.json("up", "--board", "native")["devices"]
+    lab.ok("deploy", fib, "--to", device["id"])
+    lab.ok("reset", device["id"])
+    lab.ok("wait", device["id"], "--boots", "2", "--app", "fib")
+    assert lab.json("call", device["id"], "fib", "fib", "10")["value"] == 55
+
+
+def test_gateway_restart_loses_nothing(lab: Cli, fib: str) -> None:
+    [device] = lab.json("up", "--board", "native")["devices"]
+    lab.ok("deploy", fib, "--to", device["id"])
+    before = lab.json("apps", device["id"])
+    lab.ok("gateway", "--restart")
+    lab.ok("wait", device["id"])
+    assert lab.json("apps", device["id"]) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["up", "--board", "mps2-an38"], 2, "mps2-an385"),
+        (["up", "--count", "0"], 2, "count"),
+        (["up", "--name", "../x"], 2, "id"),
+        (["frobnicate"], 2, "frobnicate"),
+        (["ps", "--frob"], 2, "--frob"),
+        (["apps", "nobody"], 1, "no lab runs"),
+        (["deploy", "absent.wasm", "--all"], 2, "absent.wasm"),
+        (["deploy", "x.wasm"], 2, "--all"),
+    ],
+)
+def test_bad_usage_says_what_to_do(lab: Cli, arguments: list[str], code: int, words: str) -> None:
+    done = lab.run(*arguments)
+    assert done.returncode == code, done.stderr
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_device_that_cannot_connect_times_out(lab: Cli) -> None:
+    done = lab.run("up", "--board", "native", "--timeout", "0.001")
+    assert done.returncode == 4
+    assert "not connected" in done.stderr
+    assert lab.json("ps")["devices"][0]["state"] == "off"
+
+
+def test_missing_qemu_names_the_package(lab: Cli) -> None:
+    lab.environment["PATH"] = "/nonexistent"
+    done = lab.run("up", "--board", "mps2-an385")
+    assert done.returncode == 3
+    assert "apt-get install qemu-system-arm" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("wat", "words"),
+    [
+        ('(module (import "env" "system" (func (param i32))))', "env"),
+        ("(module (memory 4000))", "memory"),
+        ('(module (func (export "init") (result i32) unreachable))', "unreachable"),
+        ('(module (func (export "init") (result i32) (loop (br 0)) i32.const 0))', "budget"),
+    ],
+)
+def test_a_refused_app_says_why_in_the_devices_words(lab: Cli, tmp_path: Path, wat: str, words: str) -> None:
+    lab.ok("up", "--board", "native")
+    file = tmp_path / "bad.wat"
+    file.write_text(wat)
+    done = lab.run("deploy", str(file), "--all")
+    assert done.returncode == 1
+    assert words in done.stdout + done.stderr
+    assert lab.json("ps")["devices"][0]["state"] == "connected"
+
+
+def test_what_is_not_wasm_goes_nowhere(lab: Cli, tmp_path: Path) -> None:
+    lab.ok("up", "--board", "native")
+    file = tmp_path / "elf.wasm"
+    file.write_bytes(b"\x7fELF and more")
+    done = lab.run("deploy", str(file), "--all")
+    assert done.returncode == 2
+    assert "not WebAssembly" in done.stderr
+
+
+def test_interrupted_up_leaves_nothing(lab: Cli) -> None:
+    lab.ok("up", "--board", "native", "--name", "first")
+    up = subprocess.Popen(
+        [LAB, "up", "--board", "mps2-an385", "--count", "8"],
+        env=lab.environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while len(lab.daemon().children()) < 3:
+        pass
+    up.send_signal(signal.SIGINT)
+    up.communicate(timeout=30)
+    assert up.returncode == 130
+    for child in lab.daemon().children():
+        if "qemu" in child.name():
+            child.wait(timeout=20)
+    states = {device["id"]: device["state"] for device in lab.json("ps")["devices"]}
+    assert states.pop("first") == "connected"
+    assert set(states.values()) == {"off"}

@@ -156,7 +156,8 @@ def _settings(target: str, progress: Progress) -> list[str]:
         "CMAKE_BUILD_TYPE": "",
         "LAB_BOARD": board,
         "LAB_VERSION": __version__,
-        "LAB_PYTHON": sys.executable,
+        # Not sys.executable: python, python3 and python3.11 of one environment are the same to a build.
+        "LAB_PYTHON": str(Path(sys.prefix) / "bin" / "python3"),
         "LAB_CDDL": str(Path(__file__).parent.resolve() / "wire" / "wire.cddl"),
         **{f"LAB_{name.upper()}": str(folder) for name, folder in folders.items()},
     }
@@ -177,8 +178,7 @@ def _stale(folder: Path, settings: list[str]) -> bool:
 
 
 def _configure(folder: Path, settings: list[str]) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     _run(["cmake", *settings, "-B", str(folder)], folder, "configure.log", "cannot configure the firmware")
     (folder / "settings.json").write_text(json.dumps(settings))
 

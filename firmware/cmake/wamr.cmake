@@ -37,7 +37,6 @@ target_include_directories(wamr SYSTEM
 
 target_compile_definitions(wamr PRIVATE
   BUILD_TARGET_${target}
-  BUILD_TARGET="${target}"
   BH_MALLOC=wasm_runtime_malloc
   BH_FREE=wasm_runtime_free
   BH_LOG=lab_wamr_log

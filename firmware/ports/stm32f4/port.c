@@ -112,13 +112,16 @@ static size_t stream_write(const struct lab_port *port, enum lab_stream which, c
 }
 
 bool family_awake(void) {
+    bool awake = false;
     for (size_t i = 0; i < LAB_STREAM_COUNT; i++) {
-        if (!ring_empty(&streams[i].received) ||
-            (streams[i].refused && (streams[i].usart->status & SR_TXE))) {
-            return true;
+        struct stream *stream = &streams[i];
+        if (stream->refused && (stream->usart->status & SR_TXE)) {
+            stream->refused = false; /* there was room again before the interrupt was on */
+            awake = true;
         }
+        awake = awake || !ring_empty(&stream->received);
     }
-    return false;
+    return awake;
 }
 
 void family_console_put(uint8_t byte) {

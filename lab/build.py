@@ -121,9 +121,10 @@ def build(target: str, *, progress: Progress = lambda _: None) -> BuildResult:
         )
     folder = _build_root() / target
     with third_party.locked(folder.with_name(f"{target}.lock")):
+        if not (folder / "build.ninja").is_file():
+            _require(target)
         settings = _settings(target, progress)
         if _stale(folder, settings):
-            _require(target)
             progress(f"configuring {target}")
             _configure(folder, settings)
         progress(f"building {target}")
@@ -190,7 +191,10 @@ def _run(command: list[str], folder: Path, log_name: str, failure: str) -> None:
         with log.open("w") as output:
             done = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, check=False)
     except FileNotFoundError as error:
-        raise MissingError(f"{command[0]} is missing", hint=third_party.apt_install(command[0])) from error
+        package = {"ninja": "ninja-build"}.get(command[0], command[0])
+        raise MissingError(
+            f"{command[0]} is missing", hint=f"Install it: {third_party.apt_install(package)}"
+        ) from error
     if done.returncode:
         raise LabError(f"{failure}:\n{_errors(log)}", hint=f"The whole output is in {log}")
 

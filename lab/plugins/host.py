@@ -298,6 +298,8 @@ class Host:
         if plugin.successor is not None:
             plugin.successor[1].close()
         plugin.successor = compiled, guest
+        if plugin.guest is None:
+            plugin.state, plugin.error, plugin.retry_at = State.RUNNING, "", 0.0
         self._journal("info", name, f"loaded {compiled.digest[:12]} in world {world.name}")
 
     async def _forget(self, plugin: Plugin) -> None:

@@ -1,0 +1,323 @@
+"""A node as it runs: plugins, parts, the poll cycle, and its place in the cluster."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import asdict
+from typing import Any
+
+import anyio
+
+from lab._version import __version__
+from lab.errors import LabError, UsageError
+from lab.node.capabilities import Parts, Target, functions
+from lab.node.commands import Commands
+from lab.node.config import Config
+from lab.node.credentials import Credentials
+from lab.node.hardware import Hardware, I2cHardware, open_hardware
+from lab.node.journal import Journal
+from lab.node.leases import HubArbiter, Leases, SpokeArbiter
+from lab.node.ledger import Ledger, Push, PushedReading
+from lab.node.outbox import Outbox
+from lab.node.outputs import PATTERNS, Buzzer, Fan, Leds, quietly
+from lab.node.probe import probe_all
+from lab.node.system import System
+from lab.node.uplink import Uplink, UplinkError
+from lab.plugins.engine import Runtime
+from lab.plugins.guest import Limits
+from lab.plugins.host import Grant, Host, Reading, Worker
+
+_PUSH_BATCHES = 100
+_PUSH_BACKOFF = 30.0  # s at most between two attempts
+_COMMAND_WAIT = 25.0  # s that the hub lets a spoke wait for a command
+_COMMAND_TIMEOUT = 10.0  # s until a spoke's silence is a failure
+_LOG_LINES = 200  # a batch
+
+
+class Node:
+    """One node. `async with Node(config) as node: await node.run()`.
+
+    :param config: what it is.
+    :param hardware: its parts, if they are not to be opened as the configuration says.
+    :param clock: Unix time in seconds.
+    """
+
+    def __init__(
+        self, config: Config, *, hardware: Hardware | None = None, clock: Callable[[], float] = time.time
+    ) -> None:
+        self.config = config
+        self.id = config.cluster.node_id
+        self.is_hub = config.cluster.role == "hub"
+        self.clock = clock
+        self.journal = Journal(config.logging.level, clock=clock)
+        self.remote_log: dict[str, list[dict[str, Any]]] = {}
+        self.cycles = 0
+        self._hardware = hardware
+        self._targets: dict[str, Target] = {}
+        self._told_line = 0
+        self._push_wanted = asyncio.Event()
+
+    @contextlib.asynccontextmanager
+    async def open(self) -> AsyncIterator[Node]:
+        """Open everything that a node needs; in the end close it."""
+        folder = self.config.node.folder
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.config.node.plugins.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"cannot use {error.filename}: {error.strerror}") from error
+        async with contextlib.AsyncExitStack() as stack:
+            self.hardware = self._hardware or open_hardware(self.config)
+            stack.callback(self.hardware.close)
+            self.leds = Leds(self.hardware, self.config.leds.count)
+            self.buzzer = Buzzer(self.hardware, self.config.buzzer.pin, self.config.buzzer.active_low)
+            self.fan = Fan(self.hardware, self.config.fan.pin, self.config.fan.active_low)
+            self._parts = Parts(
+                self.hardware,
+                self.leds,
+                self.buzzer,
+                self.fan,
+                System(self.config.hardware.thermal),
+                self.journal,
+                lambda: tuple(self._targets.values()),
+            )
+            self._leds_worker = Worker("leds")
+            stack.callback(self._leds_worker.close)
+            self.ledger = Ledger(
+                folder / "ledger.db", lambda node, text: self.journal("warning", node, text), clock=self.clock
+            )
+            stack.callback(self.ledger.close)
+            self.ledger.expect(self.id, self.config.cluster.role, self.config.polling.interval)
+            self._runtime = Runtime()
+            stack.callback(self._runtime.close)
+            self.host = Host(self.config.node.plugins, self._runtime, self._grant, self.journal)
+            stack.callback(self.host.close)
+            self.commands, self.leases = Commands(), Leases()
+            if self.is_hub:
+                self.credentials = Credentials(folder, self.config.cluster.nodes)
+                for name in self.config.cluster.nodes:
+                    self.ledger.expect(name, "spoke", self.config.polling.interval)
+                self._arbitrate(HubArbiter(self.leases, self.id))
+            else:
+                self.outbox = Outbox(folder / "outbox.db", self.config.cluster.buffer)
+                stack.callback(self.outbox.close)
+                self._arbitrate(SpokeArbiter(self._uplink()))
+            yield self
+
+    async def run(self) -> None:
+        """Do what a node does, until cancelled."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self.host.run)
+            tasks.start_soon(self._cycles)
+            tasks.start_soon(self._probes)
+            if not self.is_hub:
+                tasks.start_soon(self._pushes)
+                tasks.start_soon(self._obey)
+
+    def _grant(self, name: str) -> Grant:
+        table = self.config.plugin(name)
+        limits = Limits(seconds=table.seconds, memory=table.memory << 20)
+        return Grant(functions(name, table, self._parts), table.world, table.enabled, limits)
+
+    def _arbitrate(self, arbiter: HubArbiter | SpokeArbiter) -> None:
+        sensor = self.config.sensors.bme680
+        if sensor is not None and sensor.shared and isinstance(self.hardware, I2cHardware):
+            self.hardware.arbiter = arbiter
+
+    def _uplink(self) -> Uplink:
+        cluster = self.config.cluster
+        assert cluster.hub_url is not None and cluster.credentials is not None  # config.load has checked it
+        return Uplink(cluster.hub_url, cluster.credentials)
+
+    # -- the cycle
+
+    async def _cycles(self) -> None:
+        due = time.monotonic()
+        while True:
+            await self.cycle()
+            due = max(due + self.config.polling.interval, time.monotonic())
+            await anyio.sleep(due - time.monotonic())
+
+    async def cycle(self) -> list[Reading]:
+        """Poll every plugin, write the LEDs once, pass on what was measured."""
+        readings: list[Reading] = []
+        for name in self.host.order():
+            readings += await self.host.poll(name) or []
+        await self._leds_worker.run(lambda: quietly(self.leds.sync))
+        if self.config.logging.show_sensor_data:
+            for each in readings:
+                value = f"{each.value:g} {each.unit}".strip()
+                self.journal("info", each.sensor, f"{each.quantity} {value} {each.note}".strip())
+        self.cycles += 1
+        await anyio.to_thread.run_sync(self._keep, readings)
+        self._push_wanted.set()
+        return readings
+
+    def _keep(self, readings: list[Reading]) -> None:
+        at = self.clock()
+        # A value that is no number has no place in JSON; a sensor without one has no reading.
+        good = [each for each in readings if each.value == each.value and abs(each.value) != float("inf")]
+        self.ledger.note(self.id, at, [PushedReading(**asdict(each)) for each in good], self.status())
+        if not self.is_hub:
+            lines = self.journal.lines(self._told_line, "info")[-_LOG_LINES:]
+            self._told_line = lines[-1].number if lines else self._told_line
+            body = {
+                "readings": [asdict(each) for each in good],
+                "log": [
+                    {"at": line.at, "level": line.level, "source": line.source, "text": line.text[:4000]}
+                    for line in lines
+                ],
+            }
+            self.outbox.add(at, body)
+
+    def status(self) -> dict[str, Any]:
+        """Return what a node says of itself besides readings."""
+        return {
+            "version": __version__,
+            "cycles": self.cycles,
+            "plugins": [plugin.describe() for plugin in self.host.plugins.values()],
+            "leds": self.leds.colours(),
+            "fan": {"on": self.fan.on, "manual": self.fan.manual},
+            **({} if self.is_hub else {"buffered": len(self.outbox), "dropped": self.outbox.dropped}),
+        }
+
+    # -- the cluster
+
+    async def _probes(self) -> None:
+        targets = dict(self.config.probe.peers)
+        if not self.is_hub:
+            targets = {"hub": self.config.cluster.hub_url or ""} | targets
+        while targets:
+            for name, latency in (await probe_all(targets)).items():
+                now = Target(name, latency == latency, latency)
+                before = self._targets.get(name)
+                if before is None or before.online != now.online:
+                    level, text = ("info", "online") if now.online else ("warning", "offline")
+                    self.journal(level, "network", f"{name} is {text}")
+                self._targets[name] = now
+            await anyio.sleep(self.config.probe.interval)
+
+    async def _pushes(self) -> None:
+        uplink, worker, failures = self._uplink(), Worker("push"), 0
+        try:
+            while True:
+                await self._push_wanted.wait()
+                self._push_wanted.clear()
+                try:
+                    while await self.push_once(uplink, worker):
+                        pass
+                except UplinkError as error:
+                    if not failures:
+                        self.journal("warning", "push", f"{error}; kept on disk until it works")
+                    failures += 1
+                    pause = self.config.polling.interval * 2 ** min(failures - 1, 10)
+                    await anyio.sleep(min(pause, _PUSH_BACKOFF))
+                    self._push_wanted.set()
+                else:
+                    if failures:
+                        self.journal("info", "push", f"works again after {failures} failures")
+                    failures = 0
+        finally:
+            worker.close()
+
+    async def push_once(self, uplink: Uplink, worker: Worker) -> bool:
+        """Push the oldest batches; return whether there are more.
+
+        :raises UplinkError: the hub did not take them.
+        """
+        batches = await worker.run(lambda: self.outbox.first(_PUSH_BATCHES))
+        if not batches:
+            return False
+        body = {
+            "role": "spoke",
+            "stream": self.outbox.stream,
+            "now": self.clock(),
+            "interval": self.config.polling.interval,
+            "batches": batches,
+            "status": self.status(),
+        }
+        answer = await worker.run(lambda: uplink.post("/push", body))
+        await worker.run(lambda: self.outbox.accepted(int(answer["accepted"])))
+        return len(batches) == _PUSH_BATCHES
+
+    def take(self, node: str, push: Push) -> int:
+        """Take what a spoke pushed to this hub; return the last batch's number that need not come again."""
+        accepted, new = self.ledger.push(node, push)
+        lines = [line.model_dump() for batch in new for line in batch.log]
+        self._keep_lines(node, lines, push)
+        return accepted
+
+    def _keep_lines(self, node: str, lines: list[dict[str, Any]], push: Push) -> None:
+        skew = push.now - self.clock()
+        kept = self.remote_log.get(node, []) + [line | {"at": line["at"] - skew} for line in lines]
+        self.remote_log[node] = kept[-1000:]
+
+    async def _obey(self) -> None:
+        uplink, worker = self._uplink(), Worker("commands")
+        try:
+            while True:
+                try:
+                    answer = await worker.run(
+                        lambda: uplink.post("/commands", {"wait": _COMMAND_WAIT}, wait=_COMMAND_WAIT)
+                    )
+                    if (command := answer.get("command")) is not None:
+                        done = await self.execute_safely(command)
+                        number = command["id"]
+                        await worker.run(lambda: uplink.post(f"/commands/{number}", done))  # noqa: B023
+                except UplinkError:  # the push loop says so
+                    await anyio.sleep(self.config.polling.interval)
+        finally:
+            worker.close()
+
+    async def execute_safely(self, command: dict[str, Any]) -> dict[str, Any]:
+        """Do a command; what goes wrong is in the answer, for who asked."""
+        try:
+            return await self.execute(command)
+        except LabError as error:
+            return {"error": str(error)}
+        except Exception as error:
+            self.journal("error", "commands", f"{command.get('do')} failed: {error!r}")
+            return {"error": f"it failed: {error!r}"}
+
+    async def execute(self, command: dict[str, Any]) -> dict[str, Any]:
+        """Do a command on this node.
+
+        :raises LabError: it cannot.
+        """
+        action: Callable[[dict[str, Any]], Awaitable[dict[str, Any]]] | None = {
+            "buzzer": self._do_buzzer,
+            "fan": self._do_fan,
+        }.get(str(command.get("do")))
+        if action is None:
+            raise UsageError(f"{self.id} cannot do {command.get('do')!r}")
+        return await action(command)
+
+    async def command(self, node: str, command: dict[str, Any]) -> dict[str, Any]:
+        """Do a command on a node of the cluster, this one or another.
+
+        :raises LabError: it cannot, or that node does not answer.
+        """
+        if node == self.id:
+            return await self.execute(command)
+        return await self.commands.ask(node, command, _COMMAND_TIMEOUT)
+
+    async def _do_buzzer(self, command: dict[str, Any]) -> dict[str, Any]:
+        if self.buzzer.pin is None:
+            raise UsageError(f"{self.id} has no buzzer", hint="its configuration names no buzzer.pin")
+        pattern = command.get("pattern")
+        if pattern not in PATTERNS:
+            raise UsageError(f"there is no pattern {pattern!r}", hint=f"there are: {', '.join(PATTERNS)}")
+        self.buzzer.beep(*PATTERNS[pattern])
+        return {"pattern": pattern}
+
+    async def _do_fan(self, command: dict[str, Any]) -> dict[str, Any]:
+        if self.fan.pin is None:
+            raise UsageError(f"{self.id} has no fan", hint="its configuration names no fan.pin")
+        wanted = command.get("on")
+        if wanted is not None and not isinstance(wanted, bool):
+            raise UsageError("on is true, false, or null for automatic")
+        self.fan.override(wanted)
+        return {"on": self.fan.on, "manual": self.fan.manual}

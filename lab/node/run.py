@@ -1,0 +1,96 @@
+"""Run a node until it is told to end: its sockets, its two HTTP faces, its signals."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import socket
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import anyio
+
+from lab.errors import LabError, UsageError
+from lab.node.config import Config
+from lab.node.node import Node
+from lab.node.web import cluster_app, local_app, serving
+from lab.plugins.build import build
+
+ADDRESS = "node.json"
+"""In a node's folder: where it answers, `{"pid": …, "http": port, "cluster": port or null}`."""
+
+
+async def run(config: Config, ready: Callable[[Node, int, int | None], None]) -> None:
+    """Run a node until SIGTERM or SIGINT.
+
+    :param ready: called with the node, its port for this machine and, of a hub, its port for spokes.
+    :raises LabError: it cannot start.
+    """
+    async with AsyncExitStack() as stack:
+        node = await stack.enter_async_context(Node(config).open())
+        lock = stack.enter_context((config.node.folder / "lock").open("w"))
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise LabError(f"a node already runs in {config.node.folder}") from None
+        local = stack.enter_context(_listen("127.0.0.1", config.http.port, "http.port"))
+        await stack.enter_async_context(serving(local_app(node), local))
+        ports: tuple[int, int | None] = local.getsockname()[1], None
+        if node.is_hub:
+            listener = stack.enter_context(
+                _listen(config.cluster.listen, config.cluster.port, "cluster.port")
+            )
+            ports = ports[0], listener.getsockname()[1]
+            certificate = {
+                "ssl_certfile": str(node.credentials.certificate),
+                "ssl_keyfile": str(node.credentials.key),
+            }
+            await stack.enter_async_context(serving(cluster_app(node), listener, **certificate))
+        announced = config.node.folder / ADDRESS
+        _announce(announced, {"pid": os.getpid(), "http": ports[0], "cluster": ports[1]})
+        stack.callback(lambda: announced.unlink(missing_ok=True))
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(node.run)
+            with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+                ready(node, *ports)
+                async for _ in signals:
+                    break
+            node.commands.close()
+            tasks.cancel_scope.cancel()
+
+
+def build_missing(config: Config, say: Callable[[str], None]) -> None:
+    """Build the plugins whose source is there and whose component is not.
+
+    :param say: called with the name of each before it is built (some ten seconds).
+    :raises LabError: one cannot be built.
+    """
+    sources = config.node.sources
+    if sources is None:
+        return
+    config.node.plugins.mkdir(parents=True, exist_ok=True)
+    with (config.node.plugins / ".building").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another node of this machine may be at it
+        for source in sorted(file.parent for file in sources.glob("*/plugin.py")):
+            output = config.node.plugins / f"{source.name}.wasm"
+            if config.plugin(source.name).enabled and not output.exists():
+                say(source.name)
+                build(source, output)
+
+
+def _listen(host: str, port: int, key: str) -> socket.socket:
+    try:
+        return socket.create_server((host, port))
+    except OSError as error:
+        raise UsageError(
+            f"cannot listen on {host} port {port}: {error.strerror}", hint=f"choose another {key}, 0 for any"
+        ) from error
+
+
+def _announce(file: Path, address: dict[str, int | None]) -> None:
+    temporary = file.with_name(f".{file.name}.{os.getpid()}")
+    temporary.write_text(json.dumps(address))
+    temporary.replace(file)

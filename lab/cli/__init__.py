@@ -20,7 +20,9 @@ from lab.cli import (
     down,
     gateway,
     logs,
+    node,
     pair,
+    plugin,
     ps,
     stop,
     up,
@@ -75,6 +77,8 @@ for verb in (
     demo.demo,
 ):
     app.command()(verb)
+for group, name in ((node.node, "node"), (plugin.plugin, "plugin")):
+    app.add_typer(group, name=name)
 
 
 def main() -> None:

@@ -18,9 +18,8 @@ from lab.errors import LabError, MissingError
 _TAIL = 2000
 
 # A parent that dies before setpriv has set PR_SET_PDEATHSIG goes unnoticed: so the shell looks whether its
-# parent is still the lab ($0) before it becomes the program. SIGHUP, a native board's reset button, must not
-# end a program that is not ready for it.
-_GUARD = 'trap "" HUP; if [ "$PPID" = "$0" ]; then exec "$@"; fi'
+# parent is still the lab ($0) before it becomes the program.
+_GUARD = 'if [ "$PPID" = "$0" ]; then exec "$@"; fi'
 
 
 def check_tools() -> None:
@@ -51,6 +50,9 @@ class Process:
             _GUARD,
             str(os.getpid()),
         ]
+        # SIGHUP, a native board's reset button, must not end a program that is not ready for it. A mask
+        # outlives fork and exec; the firmware lifts it once it is.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
         try:
             with log.open("wb") as output:
                 self._child = subprocess.Popen(
@@ -65,6 +67,8 @@ class Process:
             raise LabError(
                 f"{arguments[0]} could not be started: {error}", hint=f"Its log is {log}."
             ) from error
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         self.pid = self._child.pid
         self.name = Path(arguments[0]).name
         self.log = log

@@ -40,10 +40,12 @@ struct lab_boot *reset_record(int carried) {
 }
 
 _Noreturn void reset_now(void) {
-    /* A handler's mask would survive the exec, and the next fault would then kill. */
-    sigset_t none;
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
+    /* A handler's mask would survive the exec, and the next fault would then kill. The button alone stays
+     * masked, until reset_arm() is ready for it. */
+    sigset_t button;
+    sigemptyset(&button);
+    sigaddset(&button, SIGHUP);
+    sigprocmask(SIG_SETMASK, &button, NULL);
     execv("/proc/self/exe", restart_arguments);
     _exit(1);
 }
@@ -151,6 +153,10 @@ void reset_arm(int argc, char **argv) {
 
     signal(SIGPIPE, SIG_IGN);
     sigaction(SIGHUP, &(struct sigaction){.sa_handler = on_button}, NULL);
+    sigset_t button; /* masked before the exec, here as in the engine: an early press must not kill */
+    sigemptyset(&button);
+    sigaddset(&button, SIGHUP);
+    sigprocmask(SIG_UNBLOCK, &button, NULL);
     struct sigaction fault = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK};
 #ifndef __SANITIZE_ADDRESS__ /* there a crash is to be reported, not recovered from */
     sigaction(SIGSEGV, &fault, NULL);

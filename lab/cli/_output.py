@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.progress import Progress, ProgressColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -48,6 +49,16 @@ def emit(value: Any, as_json: bool, show: Callable[[], None]) -> None:
         print(json.dumps(value, indent=None))
     else:
         show()
+
+
+def progress(*columns: ProgressColumn) -> Progress:
+    """Return a bar for long work: gone when the work is done, and silent where nobody watches."""
+    return Progress(*columns, console=talk, transient=True, disable=not talk.is_terminal)
+
+
+def spinner() -> Progress:
+    """Return a `progress` for work of unknown length: what is being done, and for how long."""
+    return progress(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
 
 
 def state(name: str) -> Text:

@@ -6,9 +6,9 @@ from functools import partial
 from typing import Annotated, Any
 
 import typer
-from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import Progress, TaskID
 
-from lab.cli._output import AsJson, emit, size, table, talk
+from lab.cli._output import AsJson, emit, size, spinner, table, talk
 from lab.errors import UsageError
 
 
@@ -29,8 +29,7 @@ def build(
             f"nothing to build: {', '.join(kind.name for kind in chosen)} has its firmware already"
         )
     rows: list[dict[str, Any]] = []
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=talk, transient=True) as bar:
+    with spinner() as bar:
         for target in targets:
             task = bar.add_task(target)
             result = build_target(target, progress=partial(_tell, bar, task))

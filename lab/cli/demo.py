@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
 from lab import paths
-from lab.cli._output import talk
+from lab.cli._output import spinner, talk
 from lab.client import Client
 from lab.errors import LabError
 from lab.home import Home
@@ -20,8 +18,7 @@ def demo() -> None:
     from lab.sdk import compile as compile_app
 
     home = Home.find()
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=talk, transient=True) as bar:
+    with spinner() as bar:
         task = bar.add_task("starting the lab")
 
         def step(progress: dict[str, Any]) -> None:

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.progress import BarColumn, TextColumn
 
 from lab.cli import apps
-from lab.cli._output import AsJson, emit, talk
+from lab.cli._output import AsJson, emit, progress
 from lab.client import Client
 from lab.errors import ExitCode, UsageError
 from lab.home import Home
@@ -31,13 +31,13 @@ def deploy(
     client = Client.connect(Home.find())
     bars: dict[str, Any] = {}
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:.0f} %"))
-    with Progress(*columns, console=talk, transient=True) as bar:
+    with progress(*columns) as bar:
 
-        def step(progress: dict[str, Any]) -> None:
-            device = progress["device"]
+        def step(news: dict[str, Any]) -> None:
+            device = news["device"]
             if device not in bars:
-                bars[device] = bar.add_task(device, total=progress["total"])
-            bar.update(bars[device], completed=progress["sent"])
+                bars[device] = bar.add_task(device, total=news["total"])
+            bar.update(bars[device], completed=news["sent"])
 
         result = client.operate(
             "deployments",

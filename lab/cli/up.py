@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from lab.cli._output import AsJson, emit, milliseconds, state, table, talk
+from lab.cli._output import AsJson, emit, milliseconds, spinner, state, table
 from lab.client import Client
 from lab.errors import UsageError
 from lab.home import Home
@@ -33,8 +32,7 @@ def up(
     if serial and (board or count != 1):
         raise UsageError("--serial takes one board as it is: leave out --board and --count")
     client = Client.start(Home.find())
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=talk, transient=True) as bar:
+    with spinner() as bar:
         task = bar.add_task("starting")
 
         def step(progress: dict[str, Any]) -> None:

@@ -49,7 +49,7 @@ class Cli:
         return psutil.Process(json.loads((self.home / "daemon.json").read_text())["pid"])
 
     def processes(self) -> list[psutil.Process]:
-        """Whatever runs on behalf of this lab: its daemon, and all that names its folder or descends from it."""
+        """Whatever runs on behalf of this lab: what names its folder or has it in its environment."""
         found = []
         for process in psutil.process_iter():
             try:
@@ -60,6 +60,14 @@ class Cli:
             except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
                 continue
         return found
+
+
+def alive(process: psutil.Process) -> bool:
+    """Tell whether a process runs; one that has ended but was not waited for does not."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 @pytest.fixture

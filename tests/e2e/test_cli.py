@@ -10,8 +10,9 @@ from pathlib import Path
 import pexpect
 import psutil
 import pytest
+import wasmtime
 
-from tests.e2e.conftest import LAB, Cli
+from tests.e2e.conftest import LAB, Cli, alive
 
 pytestmark = pytest.mark.hil
 
@@ -40,7 +41,8 @@ def test_boots_deploys_and_calls_on_qemu(lab: Cli, fib: str) -> None:
     assert lab.json("call", device["id"], "fib", "fib", "20") == {"value": 6765, "values": [6765]}
     assert [row["name"] for row in lab.json("apps", device["id"])["apps"]] == ["fib"]
     lab.ok("stop", device["id"], "fib")
-    assert lab.json("apps", device["id"])["apps"] == []
+    [stopped] = lab.json("apps", device["id"])["apps"]
+    assert (stopped["state"], stopped["memory"]) == ("stopped", 0)
 
 
 def test_down_leaves_no_process(lab: Cli) -> None:
@@ -49,7 +51,7 @@ def test_down_leaves_no_process(lab: Cli) -> None:
     everything = [lab.daemon(), *lab.daemon().children(recursive=True)]
     assert len(everything) == 4
     lab.ok("down")
-    assert not [process for process in everything if process.is_running()]
+    assert not [process for process in everything if alive(process)]
     assert lab.processes() == []
 
 
@@ -178,17 +180,21 @@ def test_bad_usage_says_what_to_do(lab: Cli, arguments: list[str], code: int, wo
 
 
 def test_a_device_that_cannot_connect_times_out(lab: Cli) -> None:
-    done = lab.run("up", "--board", "native", "--timeout", "0.001")
+    done = lab.run("up", "--board", "mps2-an385", "--timeout", "0.1")
     assert done.returncode == 4
     assert "not connected" in done.stderr
     assert lab.json("ps")["devices"][0]["state"] == "off"
 
 
 def test_missing_qemu_names_the_package(lab: Cli) -> None:
-    lab.environment["PATH"] = "/nonexistent"
+    tools = lab.folder / "bin"
+    tools.mkdir()
+    (tools / "setpriv").symlink_to("/usr/bin/setpriv")
+    lab.environment["PATH"] = str(tools)
     done = lab.run("up", "--board", "mps2-an385")
     assert done.returncode == 3
-    assert "apt-get install qemu-system-arm" in done.stderr
+    assert "apt" in done.stderr
+    assert "install qemu-system-arm" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -197,13 +203,16 @@ def test_missing_qemu_names_the_package(lab: Cli) -> None:
         ('(module (import "env" "system" (func (param i32))))', "env"),
         ("(module (memory 4000))", "memory"),
         ('(module (func (export "init") (result i32) unreachable))', "unreachable"),
-        ('(module (func (export "init") (result i32) (loop (br 0)) i32.const 0))', "budget"),
+        (
+            '(module (func (export "init") (result i32) (loop (br 0)) i32.const 0))',
+            "ran for more than 50000000 instructions",
+        ),
     ],
 )
 def test_a_refused_app_says_why_in_the_devices_words(lab: Cli, tmp_path: Path, wat: str, words: str) -> None:
     lab.ok("up", "--board", "native")
-    file = tmp_path / "bad.wat"
-    file.write_text(wat)
+    file = tmp_path / "bad.wasm"
+    file.write_bytes(wasmtime.wat2wasm(wat))
     done = lab.run("deploy", str(file), "--all")
     assert done.returncode == 1
     assert words in done.stdout + done.stderr

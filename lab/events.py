@@ -23,7 +23,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import AsyncIterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
@@ -31,7 +31,6 @@ import structlog
 
 from lab.errors import LabError
 from lab.store import Store
-from lab.store.tables import Event as Row
 
 log = structlog.get_logger()
 
@@ -64,7 +63,14 @@ class Event:
 
     def describe(self) -> dict[str, Any]:
         """Return it as JSON."""
-        return asdict(self)
+        return {
+            "sequence": self.sequence,
+            "time": self.time,
+            "kind": self.kind,
+            "device": self.device,
+            "app": self.app,
+            "data": self.data,
+        }
 
 
 class Events:
@@ -155,7 +161,7 @@ class Events:
             await asyncio.sleep(_FLUSH_DELAY)
             self._writing, self._unwritten = self._unwritten, []
             try:
-                await self._store.append([Row(**asdict(event)) for event in self._writing])
+                await self._store.append([event.describe() for event in self._writing])
             except LabError as error:
                 log.error("events not kept", count=len(self._writing), error=error.message)
             self._writing = []

@@ -13,7 +13,7 @@ import structlog
 from lab.errors import DeviceError, LabError, LabTimeoutError, UsageError
 from lab.events import BACKLOG_LIMIT, Events
 from lab.gateway.deploy import Progress, transfer
-from lab.gateway.registry import AppInfo, DeviceInfo, DeviceState, Record, new_row, status_of
+from lab.gateway.registry import AppInfo, DeviceInfo, DeviceState, Record, Row, status_of
 from lab.gateway.session import Phase, Session, SessionEndedError, refusal
 from lab.gateway.tls import Connection
 from lab.modules import check_module
@@ -178,7 +178,7 @@ class Gateway:
         if record is None:
             return await self._take_in(id, board, engine)
         record.row.board, record.row.engine = board, engine
-        await self._store.save_device(DeviceRow(**record.row.model_dump()))
+        await self._store.save_device(DeviceRow(**record.row.columns()))
         return record.describe()
 
     async def forget(self, id: str) -> None:
@@ -332,7 +332,7 @@ class Gateway:
                 older.state = DeviceState.DISCONNECTED
             replaced.end("a newer connection of this device replaces this one")
         if record is None:
-            record = Record(new_row(id, hello.board, "serial", time.time()))
+            record = Record(Row(id, hello.board, "serial", time.time()))
             record.state = DeviceState.WAITING
             self._waiting[id] = record
         record.session = session
@@ -452,8 +452,8 @@ class Gateway:
         async with self._taking_in:
             if id in self._records:
                 return self._records[id].describe()
-            row = new_row(id, board, engine, time.time())
-            await self._store.save_device(DeviceRow(**row.model_dump()))
+            row = Row(id, board, engine, time.time())
+            await self._store.save_device(DeviceRow(**row.columns()))
         record = self._records[id] = Record(row)
         self.events.publish("device.paired", id, board=board)
         waiting = self._waiting.pop(id, None)
@@ -582,7 +582,7 @@ class Gateway:
         if self._records:
             return
         for row in await self._store.devices():
-            record = self._records[row.id] = Record(row)
+            record = self._records[row.id] = Record(Row(**row.model_dump()))
             if record.state is DeviceState.CONNECTED:
                 record.state = DeviceState.DISCONNECTED
         for app in await self._store.apps():
@@ -601,9 +601,12 @@ class Gateway:
 
     async def _save(self) -> None:
         while self._unsaved:
-            record = self._records.get(self._unsaved.pop())
-            if record is not None:
-                await self._store.save_report(DeviceRow(**record.row.model_dump()), record.app_rows())
+            records = [self._records[id] for id in self._unsaved if id in self._records]
+            self._unsaved.clear()
+            await self._store.save_reports(
+                [record.row.columns() for record in records],
+                [columns for record in records for columns in record.app_columns()],
+            )
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from typing import Any
+from uuid import UUID, uuid4
 
 from lab.gateway.session import Session
 from lab.store import tables
@@ -92,13 +93,41 @@ class DeviceInfo:
         return asdict(self)
 
 
+@dataclass(slots=True)
+class Row:
+    """What the store holds of a device: `tables.Device`, cheap enough to be written at every message."""
+
+    id: str
+    board: str
+    engine: str
+    created: float
+    uuid: UUID = field(default_factory=uuid4)
+    state: str = DeviceState.REGISTERED.value
+    last_seen: float | None = None
+    firmware: str = ""
+    build_id: str = ""
+    boot_reason: str = ""
+    boot_detail: str = ""
+    boots: int = 0
+    memory: int = 0
+    memory_free: int = 0
+    max_module: int = 0
+
+    def columns(self) -> dict[str, Any]:
+        """Return it by column."""
+        return {name: getattr(self, name) for name in _COLUMNS}
+
+
+_COLUMNS = tuple(column.name for column in fields(Row))
+
+
 class Record:
     """A device, while the gateway lives.
 
     :param row: what the store holds of it.
     """
 
-    def __init__(self, row: tables.Device) -> None:
+    def __init__(self, row: Row) -> None:
         self.row = row
         self.session: Session | None = None
         self.apps: dict[str, m.AppStatus] = {}
@@ -134,29 +163,29 @@ class Record:
 
     def describe(self, *, paired: bool = True) -> DeviceInfo:
         """Return a picture of it."""
-        facts = self.row.model_dump(exclude={"uuid", "state"})
-        return DeviceInfo(
-            **facts,
-            uuid=str(self.row.uuid),
-            state=self.state,
-            paired=paired,
-            address=self.session.address if self.session else "",
-            apps=tuple(AppInfo.of(status) for status in self.apps.values()),
-            desired=dict(self.desired),
-        )
+        facts = self.row.columns()
+        facts |= {
+            "uuid": str(self.row.uuid),
+            "state": self.state,
+            "paired": paired,
+            "address": self.session.address if self.session else "",
+            "apps": tuple(AppInfo.of(status) for status in self.apps.values()),
+            "desired": dict(self.desired),
+        }
+        return DeviceInfo(**facts)
 
-    def app_rows(self) -> list[tables.App]:
-        """Return its apps as the store holds them."""
+    def app_columns(self) -> list[dict[str, Any]]:
+        """Return its apps by column of `tables.App`."""
         return [
-            tables.App(
-                device=self.row.id,
-                name=status.name,
-                state=status.state,
-                digest=status.digest.hex(),
-                size=status.size,
-                memory=status.memory,
-                reason=status.reason,
-            )
+            {
+                "device": self.row.id,
+                "name": status.name,
+                "state": int(status.state),
+                "digest": status.digest.hex(),
+                "size": status.size,
+                "memory": status.memory,
+                "reason": status.reason,
+            }
             for status in self.apps.values()
         ]
 
@@ -165,11 +194,4 @@ def status_of(row: tables.App) -> m.AppStatus:
     """Return an app's status from what the store holds."""
     return m.AppStatus(
         row.name, m.AppState(row.state), bytes.fromhex(row.digest), row.size, row.memory, row.reason
-    )
-
-
-def new_row(device: str, board: str, engine: str, created: float) -> tables.Device:
-    """Return the row of a device that was never seen."""
-    return tables.Device(
-        id=device, board=board, engine=engine, created=created, state=DeviceState.REGISTERED.value
     )

@@ -10,13 +10,13 @@ import asyncio
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy import Connection, Engine, create_engine, event, insert, inspect, text, update
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session, col, delete, func, select
@@ -26,6 +26,9 @@ from lab.home import Home
 from lab.store.tables import App, Deployment, Device, Event, Module, Setting
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
+
+Row = Mapping[str, Any]
+"""Columns by name. Rows written often are plain: an ORM object costs half a TLS handshake."""
 
 T = TypeVar("T")
 
@@ -66,16 +69,23 @@ class Store:
         """Add a device, or write what has changed of it."""
         await self._write(lambda session: session.merge(device))
 
-    async def save_report(self, device: Device, apps: Iterable[App]) -> None:
-        """Write what a device said of itself: its row, and all its apps. Nothing if it was forgotten."""
-        rows = list(apps)
+    async def save_reports(self, devices: Sequence[Row], apps: Sequence[Row]) -> None:
+        """Write what devices said of themselves. A forgotten one stays forgotten.
+
+        :param devices: columns of `Device`, all of them.
+        :param apps: columns of `App`: every app that these devices have.
+        """
 
         def work(session: Session) -> None:
-            if session.get(Device, device.id) is None:
-                return
-            session.merge(device)
-            session.exec(delete(App).where(col(App.device) == device.id))
-            session.add_all(rows)
+            known = {row["id"] for row in devices} & set(session.scalars(select(col(Device.id))))
+            connection = session.connection()
+            table = Device.__table__  # type: ignore[attr-defined]
+            for row in devices:
+                connection.execute(update(table).where(table.c.id == row["id"]), row)
+            session.exec(delete(App).where(col(App.device).in_(known)))
+            rows = [row for row in apps if row["device"] in known]
+            if rows:
+                connection.execute(insert(App), rows)
 
         await self._write(work)
 
@@ -147,12 +157,12 @@ class Store:
 
     # -- events
 
-    async def append(self, events: Sequence[Event]) -> None:
-        """Keep events, and drop the oldest beyond the retention."""
+    async def append(self, events: Sequence[Row]) -> None:
+        """Keep events, columns of `Event`, and drop the oldest beyond the retention."""
 
         def work(session: Session) -> None:
-            session.add_all(events)
-            oldest = events[-1].sequence - self._retention
+            session.connection().execute(insert(Event), events)
+            oldest = events[-1]["sequence"] - self._retention
             session.exec(delete(Event).where(col(Event.sequence) <= oldest))
 
         await self._write(work)

@@ -5,12 +5,17 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
+from lab import contract
 from lab.errors import LabError
 from lab.modules import check_module
 from lab.sdk import binary
+from lab.sdk.binary import Export, Import, Module, Signature
+from lab.sdk.manifest import FILE, Manifest, allowed
 
 if TYPE_CHECKING:
     import wasmtime
+
+    from lab.boards import Board
 
 # What the firmware's WAMR is built without (firmware/cmake/wamr.cmake).
 _ABSENT = (
@@ -30,6 +35,28 @@ _ABSENT = (
 )
 
 
+def check(
+    content: bytes, what: str, *, manifest: Manifest | None = None, board: Board | None = None
+) -> Module:
+    """Judge a core module as a device will, and return what it says of itself.
+
+    :param what: how to name it in the error.
+    :param manifest: what it may import and use up; without it, all that the contract offers.
+    :param board: whose memory for apps it must fit into.
+    :raises UsageError: it is not a core module at all.
+    :raises LabError: no device would run it, or its manifest does not cover it; the message says why.
+    """
+    check_module(content, what)
+    _check_features(content, what)
+    module = binary.read(content)
+    _check_imports(module, what)
+    _check_exports(module, what)
+    if manifest is not None:
+        _check_permissions(module, what, manifest)
+    _check_size(len(content), module, what, manifest, board)
+    return module
+
+
 @cache
 def _engine() -> wasmtime.Engine:
     import wasmtime
@@ -43,26 +70,83 @@ def _engine() -> wasmtime.Engine:
     return wasmtime.Engine(config)
 
 
-def check(module: bytes, what: str) -> binary.Module:
-    """Judge a core module as a device will, and return what it says of itself.
-
-    :param what: how to name it in the error.
-    :raises UsageError: it is not a core module at all.
-    :raises LabError: no device would run it; the hint says why.
-    """
-    check_module(module, what)
-    check_features(module, what)
-    return binary.read(module)
-
-
-def check_features(module: bytes, what: str) -> None:
-    """Validate a core module by the features a device's runtime has.
-
-    :raises LabError: it is invalid, or uses a feature that devices lack; the hint names place and feature.
-    """
+def _check_features(content: bytes, what: str) -> None:
+    """Validate by the features a device's runtime has: the validator names feature and place."""
     import wasmtime
 
     try:
-        wasmtime.Module.validate(_engine(), module)
+        wasmtime.Module.validate(_engine(), content)
     except wasmtime.WasmtimeError as error:
         raise LabError(f"{what} is not a module that devices run", hint=str(error)) from error
+
+
+def _check_imports(module: Module, what: str) -> None:
+    for entry in module.imports:
+        if entry.kind != "func":
+            raise LabError(
+                f"{what} imports a {entry.kind}, {entry}; an app imports functions",
+                hint="Let the app define its own memory, tables and globals.",
+            )
+        functions = contract.IMPORTS.get(entry.module)
+        if functions is None or entry.name not in functions:
+            hint = (
+                allowed("interfaces", entry.module, contract.IMPORTS)
+                if functions is None
+                else allowed(f"functions of {entry.module}", entry.name, functions)
+            )
+            raise LabError(f"{what} imports {entry}, which no device has", hint=hint)
+        _check_signature(entry, Signature(*functions[entry.name]), f"{what} imports {entry}")
+
+
+def _check_exports(module: Module, what: str) -> None:
+    for name, signature in (*contract.EXPORTS.items(), ("cabi_realloc", contract.REALLOC)):
+        if export := module.export(name):
+            _check_signature(export, Signature(*signature), f"{what} exports {name}")
+
+
+def _check_signature(entry: Import | Export, signature: Signature, does: str) -> None:
+    if entry.signature != signature:
+        raise LabError(
+            f"{does} as {entry.kind} {entry.signature or ''}".rstrip() + f"; it is func {signature}",
+            hint="The lab's headers declare it as it is.",
+        )
+
+
+def _check_permissions(module: Module, what: str, manifest: Manifest) -> None:
+    interfaces = {_interface(name): name for name in contract.IMPORTS}
+    permitted = manifest.permissions.interfaces
+    for name in permitted:
+        if name not in interfaces:
+            raise LabError(
+                f"{what}: {FILE} permits {name!r}, which is no interface",
+                hint=allowed("interfaces", name, interfaces),
+            )
+    for entry in module.imports:
+        if (name := _interface(entry.module)) not in permitted:
+            raise LabError(
+                f"{what} imports {entry}, which its {FILE} does not permit",
+                hint=f'Add "{name}" to permissions.interfaces there, or do without it.',
+            )
+
+
+def _interface(module: str) -> str:
+    """Return the short name of an interface: ``log`` of ``lab:device/log@0.1.0``."""
+    return module.partition("/")[2].partition("@")[0]
+
+
+def _check_size(size: int, module: Module, what: str, manifest: Manifest | None, board: Board | None) -> None:
+    limit = manifest.limits.memory if manifest else None
+    if limit is not None and module.memory > limit:
+        raise LabError(
+            f"{what} needs {module.memory} bytes of linear memory; its {FILE} allows {limit}",
+            hint="Raise limits.memory, or make its data smaller (build.stack and build.heap count too).",
+        )
+    pool = board.app_pool if board else None
+    if board is not None and pool is not None and size + module.memory > pool:
+        raise LabError(
+            f"{what} has {size} bytes and {module.memory} of memory; all apps of {board.name} share {pool}",
+            hint=""
+            if module.memory < binary.PAGE
+            else "A module that exports __heap_base and __data_end, and "
+            "does not ask for its memory's size, takes no more than it uses.",
+        )

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Protocol
 
 from lab.errors import LabError, MissingError
+from lab.sdk.manifest import Build
+
+_TIMEOUT = 300.0  # seconds for one compiler
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,14 +25,18 @@ class Job:
 
     :param name: the app's.
     :param folder: the app's folder; compilers run there, so that they name files as their author does.
-    :param sources: the app's sources, relative to `folder`.
-    :param output: where the module is to be.
+    :param sources: the app's sources, relative to `folder`; the first is the root of the others.
+    :param output: where the module is to be; the folder it is in is for this job alone.
+    :param build: how memory is laid out.
+    :param progress: told what takes long.
     """
 
     name: str
     folder: Path
     sources: tuple[str, ...]
     output: Path
+    build: Build
+    progress: Callable[[str], None]
 
 
 class Language(Protocol):
@@ -50,12 +58,15 @@ class Language(Protocol):
         """
 
 
+@cache
 def languages() -> tuple[Language, ...]:
     """Return every language."""
+    from lab.sdk.languages.assemblyscript import AssemblyScript
     from lab.sdk.languages.c import C
+    from lab.sdk.languages.rust import Rust
     from lab.sdk.languages.wat import Wat
 
-    return (C(), Wat())
+    return (C(), Rust(), AssemblyScript(), Wat())
 
 
 def need(program: str, *, hint: str) -> str:
@@ -69,7 +80,7 @@ def need(program: str, *, hint: str) -> str:
     return where
 
 
-def run(command: Sequence[str], job: Job, *, timeout: float = 300.0) -> str:
+def run(command: Sequence[str], job: Job) -> str:
     """Run a compiler in the app's folder; return what it said.
 
     :raises LabError: it failed; the hint is its own words, unchanged.
@@ -83,13 +94,11 @@ def run(command: Sequence[str], job: Job, *, timeout: float = 300.0) -> str:
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            timeout=timeout,
+            timeout=_TIMEOUT,
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise LabError(
-            f"{job.name} was still compiling after {timeout:.0f} s", hint=str(command[0])
-        ) from error
+        raise LabError(f"{job.name} was still compiling after {_TIMEOUT:.0f} s", hint=command[0]) from error
     if done.returncode:
         raise LabError(f"{job.name} does not compile", hint=done.stdout.rstrip("\n"))
     return done.stdout

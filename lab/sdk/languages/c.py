@@ -5,10 +5,12 @@ from __future__ import annotations
 import importlib.util
 import shutil
 import sys
+from pathlib import Path
 
 from lab.errors import MissingError
 from lab.sdk.languages import Job, run
 
+_SDK = Path(__file__).parent.parent / "c"
 # A device's WAMR has bulk memory; without it clang would call a memcpy that no library provides.
 _COMPILE = (
     "-ffreestanding",
@@ -30,7 +32,6 @@ _LINK = (
     "-nostdlib",
     "-Wl,--no-entry",
     "-Wl,--stack-first",
-    "-Wl,-z,stack-size=1024",
     "-Wl,--export=__heap_base",
     "-Wl,--export=__data_end",
     "-Wl,--gc-sections",
@@ -50,7 +51,8 @@ class C:
         """Compile and link in one go."""
         cxx = any(not source.endswith(".c") for source in job.sources)
         language = _CXX if cxx else ("-std=c11",)
-        return run((*_compiler(), *language, *_COMPILE, *_LINK, *job.sources, "-o", str(job.output)), job)
+        link = (*_LINK, f"-Wl,-z,stack-size={job.build.stack}", "-o", str(job.output))
+        return run((*_compiler(), *language, *_COMPILE, f"-I{_SDK}", *link, *job.sources), job)
 
 
 def _compiler() -> tuple[str, ...]:

@@ -20,8 +20,10 @@ from pydantic import BaseModel, Field
 from starlette.requests import HTTPConnection
 
 from lab._version import __version__
+from lab.device import Device
 from lab.errors import ExitCode, LabError
 from lab.lab import Json, Lab, Progress
+from lab.peripherals import profile
 
 _NDJSON = "application/x-ndjson"
 _STATUS = {ExitCode.FAILED: 409, ExitCode.USAGE: 422, ExitCode.MISSING: 424, ExitCode.TIMEOUT: 504}
@@ -55,6 +57,18 @@ class CallRequest(BaseModel):
 
     function: str = Field(min_length=1, max_length=64)
     arguments: list[int | float] = Field(default_factory=list, max_length=8)
+
+
+class PartsRequest(BaseModel):
+    """What to set: names like ``dht22.temperature``, values as people write them."""
+
+    set: list[tuple[str, str]]
+
+
+class ProfileRequest(BaseModel):
+    """A course over time: CSV, first column seconds, the others quantities."""
+
+    csv: str
 
 
 class PairingRequest(BaseModel):
@@ -271,6 +285,48 @@ def create_api(lab: Lab, token: str) -> FastAPI:
             }
 
         return await _operate(request, work)
+
+    # -- simulated parts
+
+    def describe_parts(device: Device) -> Json:
+        return {"parts": device.peripherals.snapshot(), "quantities": device.peripherals.describe()}
+
+    @routes.get("/devices/{device}/parts")
+    async def show_parts(device: str, follow: bool = False) -> Response:
+        power = lab.powered(device)
+        if not follow:
+            return JSONResponse(describe_parts(power))
+
+        async def lines() -> AsyncIterator[bytes]:
+            changed = anyio.Event()
+
+            def note(part: str) -> None:
+                changed.set()
+
+            end = power.peripherals.subscribe(note)
+            try:
+                while not power.ended.is_set():
+                    changed = anyio.Event()
+                    yield _line(describe_parts(power))
+                    with anyio.move_on_after(1.0):  # a profile moves without an event of its own
+                        await changed.wait()
+            finally:
+                end()
+
+        return StreamingResponse(lines(), media_type=_NDJSON)
+
+    @routes.post("/devices/{device}/parts")
+    async def set_parts(device: str, what: PartsRequest) -> Json:
+        power = lab.powered(device)
+        for name, value in what.set:
+            power.peripherals.set(name, value)
+        return describe_parts(power)
+
+    @routes.post("/devices/{device}/parts/profile")
+    async def play_profile(device: str, what: ProfileRequest) -> Json:
+        power = lab.powered(device)
+        power.peripherals.play(profile.parse(what.csv, "the profile"))
+        return describe_parts(power)
 
     # -- gateway
 

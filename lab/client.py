@@ -163,10 +163,9 @@ class Client:
                 progress(item["progress"])
         raise LabError("the lab's daemon ended before the work was done", hint=f"its log: {self.home.log}")
 
-    def events(self, since: int = 0, *, follow: bool = False, **query: object) -> Iterator[Json]:
-        """Yield the lab's events after sequence number `since`; with `follow`, for ever."""
-        target = _target(("events",), {"since": since, "follow": str(follow).lower(), **query})
-        with self._request("GET", target, None, "application/x-ndjson", None) as response:
+    def stream(self, *parts: str, **query: object) -> Iterator[Json]:
+        """GET `/api/v1/<parts>?<query>`, which answers one JSON object a line; yield each as it comes."""
+        with self._request("GET", _target(parts, query), None, "application/x-ndjson", None) as response:
             for line in response:
                 yield json.loads(line)
 

@@ -19,14 +19,17 @@ from lab.cli import (
     doctor,
     down,
     gateway,
+    leds,
     logs,
     node,
     pair,
     plugin,
     ps,
+    sensor,
     stop,
     up,
     wait,
+    watch,
 )
 from lab.cli._output import talk, verbosity
 from lab.errors import ExitCode, LabError
@@ -64,6 +67,9 @@ for verb in (
     call.call,
     stop.stop,
     logs.logs,
+    sensor.sensor,
+    leds.leds,
+    watch.watch,
     console.console,
     devices.reset,
     devices.pause,

@@ -24,7 +24,7 @@ def logs(
     """Print a device's log: its own lines, its apps', and what the gateway saw it do."""
     client = Client.connect(Home.find())
     client.get("devices", device)
-    for event in client.events(device=device, follow=follow):
+    for event in client.stream("events", device=device, follow=follow):
         if as_json:
             print(json.dumps(event), flush=True)
         else:

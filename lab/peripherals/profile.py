@@ -22,14 +22,25 @@ Points = Sequence[tuple[float, float]]
 
 
 def read(file: Path) -> Mapping[str, Points]:
-    """Return the points (seconds, value) of each quantity that `file` names.
+    """Return the points of each quantity that `file` names; see `parse`.
 
-    :raises UsageError: it cannot be read, or a line is wrong; the message says which and how.
+    :raises UsageError: it cannot be read, or a line is wrong.
     """
     try:
-        with file.open(newline="", encoding="utf-8-sig") as lines:
-            rows = list(csv.reader(lines))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        return parse(file.read_text(encoding="utf-8-sig"), str(file))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read the profile {file}: {error}") from error
+
+
+def parse(text: str, file: str) -> Mapping[str, Points]:
+    """Return the points (seconds, value) of each quantity that `text` names.
+
+    :param file: what to call it in a message.
+    :raises UsageError: a line is wrong; the message says which and how.
+    """
+    try:
+        rows = list(csv.reader(text.splitlines()))
+    except csv.Error as error:
         raise UsageError(f"cannot read the profile {file}: {error}") from error
     if not rows or [cell.strip() for cell in rows[0]][:1] != ["time"] or len(rows[0]) < 2:
         raise UsageError(
@@ -58,7 +69,7 @@ def read(file: Path) -> Mapping[str, Points]:
     return columns
 
 
-def _number(cell: str, file: Path, line: int) -> float:
+def _number(cell: str, file: str, line: int) -> float:
     try:
         value = float(cell)
     except ValueError:

@@ -77,7 +77,9 @@ class Device(Hardware):
         since = 0
         while not self._closed.is_set():
             try:
-                for event in Client.connect(self._home).events(since, follow=True, device=self._id):
+                for event in Client.connect(self._home).stream(
+                    "events", since=since, follow=True, device=self._id
+                ):
                     since = max(since, int(event.get("sequence", since)))
                     self.take(event)
                     if self._closed.is_set():

@@ -167,6 +167,7 @@ class Authority:
             _builder(name, name, key.public_key(), serial)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .add_extension(usage, critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
             .sign(key, hashes.SHA256())
         )
         _write(key_file, _pem(key), 0o600)
@@ -183,6 +184,9 @@ class Authority:
             _builder(subject, self._certificate.subject, key.public_key(), x509.random_serial_number())
             .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
             .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False
+            )
             .sign(self._key, hashes.SHA256())
         )
         _write(Path(f"{stem}.key"), _pem(key), 0o600)

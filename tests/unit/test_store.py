@@ -1,0 +1,234 @@
+"""The database and the event stream: what was written is there, however the lab ended."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine
+from sqlmodel import SQLModel
+
+from lab.errors import LabError
+from lab.events import Events
+from lab.home import Home
+from lab.store import Store, tables
+
+pytestmark = pytest.mark.anyio
+
+MODULE = b"\0asm\1\0\0\0"
+
+
+@pytest.fixture
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    return "asyncio", {"use_uvloop": True}
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home(tmp_path).create()
+
+
+def device(id: str = "dev") -> tables.Device:
+    return tables.Device(id=id, board="native", engine="native", created=1.0, state="registered")
+
+
+async def test_migrations_make_the_tables_the_models_describe(home: Home) -> None:
+    from alembic.autogenerate import compare_metadata
+    from alembic.migration import MigrationContext
+
+    async with Store(home):
+        pass
+    with create_engine(f"sqlite:///{home.database}").connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), SQLModel.metadata) == []
+
+
+async def test_a_database_of_a_newer_lab_is_left_alone(home: Home) -> None:
+    async with Store(home):
+        pass
+    with sqlite3.connect(home.database) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(LabError, match="newer version"):
+        async with Store(home):
+            pass
+
+
+async def test_a_damaged_database_is_said(home: Home) -> None:
+    home.database.write_bytes(b"nonsense" * 1000)
+    with pytest.raises(LabError, match="database failed"):
+        async with Store(home):
+            pass
+
+
+async def test_deleting_a_device_deletes_what_is_its_own(home: Home) -> None:
+    async with Store(home) as store:
+        for id in ("dev", "other"):
+            await store.save_device(device(id))
+            await store.save_deployment(id, "app", await store.save_module(MODULE))
+        app = {"device": "dev", "name": "app", "state": 1, "digest": "", "size": 8, "memory": 1, "reason": ""}
+        row = device().model_dump() | {"state": "connected"}
+        await store.save_reports([row], [app])
+        assert (await store.devices())[0].state == "connected"
+        assert [found.name for found in await store.apps()] == ["app"]
+        await store.delete_device("dev")
+        assert [found.id for found in await store.devices()] == ["other"]
+        assert await store.apps() == []
+        assert [found.device for found in await store.deployments()] == ["other"]
+        await store.save_reports([row], [app])
+        assert [found.id for found in await store.devices()] == ["other"]
+
+
+async def test_modules_are_kept_by_digest_and_checked(home: Home) -> None:
+    async with Store(home) as store:
+        digest = await store.save_module(MODULE)
+        assert await store.save_module(MODULE) == digest
+        assert await store.module(digest) == MODULE
+        file = home.root / "modules" / f"{digest}.wasm"
+        file.write_bytes(MODULE + b"\0")
+        with pytest.raises(LabError, match="damaged"):
+            await store.module(digest)
+        file.unlink()
+        with pytest.raises(LabError, match="cannot read the module"):
+            await store.module(digest)
+
+
+async def test_settings(home: Home) -> None:
+    async with Store(home) as store:
+        assert await store.setting("heartbeat", 30.0) == 30.0
+        await store.save_setting("heartbeat", 2.5)
+        await store.save_setting("powered", [{"id": "a"}])
+    async with Store(home) as store:
+        assert await store.setting("heartbeat", 30.0) == 2.5
+        assert await store.setting("powered", []) == [{"id": "a"}]
+
+
+KILLED = """
+import asyncio, os, sys
+from pathlib import Path
+from lab.home import Home
+from lab.store import Store, tables
+
+async def main():
+    store = await Store(Home(Path(sys.argv[1]))).__aenter__()
+    digest = await store.save_module(b"\\0asm\\1\\0\\0\\0")
+    number = 0
+    while True:
+        id = f"dev-{number}"
+        await store.save_device(
+            tables.Device(id=id, board="b", engine="native", created=1.0, state="registered")
+        )
+        await store.save_deployment(id, "app", digest)
+        os.write(1, f"{number}\\n".encode())
+        number += 1
+
+asyncio.run(main())
+"""
+
+
+def test_what_was_awaited_survives_sigkill(home: Home) -> None:
+    command = [sys.executable, "-c", KILLED, str(home.root)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        said = [int(process.stdout.readline()) for _ in range(20)]
+        process.send_signal(signal.SIGKILL)
+        said += [int(line) for line in process.stdout.read().split()]
+
+    async def read() -> tuple[set[str], set[str]]:
+        async with Store(home) as store:
+            devices = {row.id for row in await store.devices()}
+            return devices, {row.device for row in await store.deployments()}
+
+    devices, deployments = asyncio.run(read())
+    promised = {f"dev-{number}" for number in said}
+    assert promised <= devices
+    assert promised <= deployments
+
+
+@pytest.mark.skipif("LAB_TEST_POSTGRES" not in os.environ, reason="LAB_TEST_POSTGRES names no database")
+async def test_postgresql(home: Home) -> None:
+    async with Store(home, os.environ["LAB_TEST_POSTGRES"]) as store:
+        await store.save_device(device())
+        await store.save_reports([device().model_dump() | {"boots": 2**32 - 1}], [])
+        assert (await store.devices())[0].boots == 2**32 - 1
+        await store.delete_device("dev")
+
+
+# ---- events
+
+
+async def test_events_keep_their_order_and_numbers_across_restarts(home: Home) -> None:
+    async with Store(home) as store:
+        async with Events(store) as events:
+            for number in range(10):
+                events.publish("test", "dev", "app", number=number)
+        async with Events(store) as events:
+            mark = events.last
+            events.publish("test", number=10)
+            found = [event async for event in events.subscribe(follow=False)]
+    assert [event.data["number"] for event in found] == list(range(11))
+    sequences = [event.sequence for event in found]
+    assert sequences == sorted(set(sequences))
+    assert found[-1].sequence > mark >= found[-2].sequence
+    assert (found[0].kind, found[0].device, found[0].app) == ("test", "dev", "app")
+    json.dumps(found[0].describe())
+
+
+async def test_a_slow_reader_misses_nothing(home: Home) -> None:
+    """More happens than memory holds, while a reader looks away at every turn."""
+    total = 12_000
+    async with Store(home) as store, Events(store) as events:
+        seen: list[int] = []
+
+        async def read() -> None:
+            async for event in events.subscribe():
+                seen.append(event.data["number"])
+                if len(seen) % 1000 == 1:
+                    await asyncio.sleep(0.02)
+                if len(seen) == total:
+                    return
+
+        reader = asyncio.create_task(read())
+        for number in range(total):
+            events.publish("test", number=number)
+            if number % 500 == 0:
+                await asyncio.sleep(0)
+        await asyncio.wait_for(reader, 30)
+    assert seen == list(range(total))
+
+
+async def test_readers_follow_and_filter(home: Home) -> None:
+    async with Store(home) as store, Events(store) as events:
+        events.publish("before", "a")
+        mark = events.last
+        found: list[str] = []
+
+        async def read() -> None:
+            async for event in events.subscribe(mark, device="a"):
+                found.append(event.kind)
+                if event.kind == "last":
+                    return
+
+        reader = asyncio.create_task(read())
+        await asyncio.sleep(0)
+        events.publish("mine", "a")
+        events.publish("other", "b")
+        events.publish("last", "a")
+        await asyncio.wait_for(reader, 10)
+    assert found == ["mine", "last"]
+
+
+async def test_old_events_are_dropped(home: Home) -> None:
+    async with Store(home, retention=50) as store:
+        async with Events(store) as events:
+            for _ in range(200):
+                events.publish("test")
+        kept = await store.events(0, 1000)
+    assert len(kept) == 50
+    assert kept[-1].sequence == events.last

@@ -15,6 +15,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from lab.errors import UsageError
 
 FILE = "app.toml"
+NAME = r"^[A-Za-z0-9._-]{1,32}$"
 
 _STRICT = ConfigDict(extra="forbid", strict=True)
 
@@ -73,7 +74,7 @@ class Manifest:
     :param sources: files of its folder; the first is the one that others are reached from.
     """
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,32}$")]
+    name: Annotated[str, Field(pattern=NAME)]
     version: Annotated[str, Field(pattern=r"^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)$")]
     language: str
     sources: Annotated[tuple[str, ...], Field(min_length=1)]

@@ -13,32 +13,35 @@ from lab.sdk.languages import Job, run
 _SDK = Path(__file__).parent.parent / "c"
 # A device's WAMR has bulk memory; without it clang would call a memcpy that no library provides.
 _COMPILE = (
-    "-ffreestanding",
-    "-nostdlibinc",
+    "-c",
     "-Os",
     "-flto",
-    "-ffunction-sections",
-    "-fdata-sections",
+    "-ffreestanding",
+    "-nostdlibinc",
+    f"-I{_SDK}",
     "-fvisibility=hidden",
     "-mbulk-memory",
     "-msign-ext",
     "-mnontrapping-fptoint",
     "-Wall",
     "-Wextra",
+    "-fno-color-diagnostics",
 )
+_C = ("-std=c11",)
+_CXX = ("-std=c++17", "-fno-exceptions", "-fno-rtti", "-fno-threadsafe-statics")
 # The stack lies first, so that running out of it is an out-of-bounds access and not overwritten data. The two
 # exports tell the runtime where memory ends (`lab.sdk.binary.Module.memory`).
 _LINK = (
-    "-nostdlib",
-    "-Wl,--no-entry",
-    "-Wl,--stack-first",
-    "-Wl,--export=__heap_base",
-    "-Wl,--export=__data_end",
-    "-Wl,--gc-sections",
-    "-Wl,--strip-all",
+    "--no-entry",
+    "--stack-first",
+    "--export=__heap_base",
+    "--export=__data_end",
+    "--gc-sections",
+    "--strip-all",
+    "--lto-O2",
 )
 # WAMR runs the constructors of static objects if they are offered to it under this name.
-_CXX = ("-std=c++17", "-fno-exceptions", "-fno-rtti", "-Wl,--export=__wasm_call_ctors")
+_LINK_CXX = ("--export=__wasm_call_ctors",)
 
 
 class C:
@@ -48,20 +51,31 @@ class C:
     suffixes = (".c", ".cc", ".cpp")
 
     def build(self, job: Job) -> str:
-        """Compile and link in one go."""
-        cxx = any(not source.endswith(".c") for source in job.sources)
-        language = _CXX if cxx else ("-std=c11",)
-        link = (*_LINK, f"-Wl,-z,stack-size={job.build.stack}", "-o", str(job.output))
-        return run((*_compiler(), *language, *_COMPILE, f"-I{_SDK}", *link, *job.sources), job)
+        """Compile each source, then link.
+
+        Not in one go: clang would then hand the module to any wasm-opt it finds, which knows nothing of the
+        features that were asked for.
+        """
+        compiler, linker = _programs()
+        said, objects = [], []
+        for index, source in enumerate(job.sources):
+            objects.append(str(job.output.with_name(f"{index}.o")))
+            language = _C if source.endswith(".c") else _CXX
+            said.append(run((*compiler, *language, *_COMPILE, source, "-o", objects[-1]), job))
+        link = _LINK if all(source.endswith(".c") for source in job.sources) else (*_LINK, *_LINK_CXX)
+        stack = f"-zstack-size={job.build.stack}"
+        said.append(run((*linker, *link, stack, *objects, "-o", str(job.output)), job))
+        return "".join(said)
 
 
-def _compiler() -> tuple[str, ...]:
-    """Return clang for bare WebAssembly, or the one that is in Python's package ziglang."""
-    clang = shutil.which("clang")
-    if clang and shutil.which("wasm-ld"):
-        return (clang, "--target=wasm32-unknown-unknown")
+def _programs() -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return clang for bare WebAssembly and its linker, or those that are in Python's package ziglang."""
+    clang, linker = shutil.which("clang"), shutil.which("wasm-ld")
+    if clang and linker:
+        return (clang, "--target=wasm32-unknown-unknown"), (linker,)
     if importlib.util.find_spec("ziglang"):
-        return (sys.executable, "-m", "ziglang", "cc", "-target", "wasm32-freestanding", "-mcpu=generic")
+        zig = (sys.executable, "-m", "ziglang")
+        return (*zig, "cc", "-target", "wasm32-freestanding", "-mcpu=generic"), (*zig, "wasm-ld")
     raise MissingError(
         f"{'wasm-ld' if clang else 'clang'} is not installed; apps in C need both",
         hint="apt-get install clang lld, or: pip install ziglang",

@@ -1,12 +1,9 @@
 ;; What an app may ask of its device, and must give it: world device-app of lab:device@0.1.0. Generated from
 ;; wit/device.wit by `python -m lab.codegen`: change that, then run it again.
 ;;
-;; Copy the imports that you need. Texts (UTF-8) and bytes are address and size in the exported memory.
-;; $result is the address of a place for the result; its layout is noted, as offset:type. A host that returns
-;; bytes asks for memory first:
-;;
-;;     (func (export "cabi_realloc") (param $old i32) (param $old-size i32) (param $align i32)
-;;         (param $size i32) (result i32) ...)
+;; Copy what you need. Texts (UTF-8) and bytes are address and size in the exported memory. $result is the
+;; address of a place for the result; its layout is noted, as offset:type. Before it gives the app bytes, the
+;; host asks for memory by cabi_realloc.
 
 (module
   ;; Lines for whoever reads `lab logs`.
@@ -23,8 +20,8 @@
   ;; Send `payload` (1024 bytes at most) under `topic` (1 to 64 bytes). Without a session to the gateway it is
   ;; lost.
   (import "lab:device/publish@0.1.0" "send"
-    (func $publish.send (param $topic i32) (param $topic-size i32) (param $payload i32) (param $payload-size
-      i32)))
+    (func $publish.send (param $topic i32) (param $topic-size i32) (param $payload i32)
+      (param $payload-size i32)))
 
   ;; A strip of addressable LEDs. Nothing is written until the app's cycle ends; then, if a colour changed,
   ;; all of it is, once.
@@ -33,13 +30,14 @@
     (func $led-controller.length (result i32)))
   ;; Colour one LED, counted from 0. False if there is no such LED.
   (import "lab:device/led-controller@0.1.0" "set"
-    (func $led-controller.set (param $index i32) (param $colour-red i32) (param $colour-green i32) (param
-      $colour-blue i32) (result i32)))
+    (func $led-controller.set (param $index i32) (param $colour-red i32) (param $colour-green i32)
+      (param $colour-blue i32) (result i32)))
   ;; Colour two LEDs. False, and neither is changed, if one of them does not exist.
   (import "lab:device/led-controller@0.1.0" "set-two"
-    (func $led-controller.set-two (param $first i32) (param $first-colour-red i32) (param $first-colour-green
-      i32) (param $first-colour-blue i32) (param $second i32) (param $second-colour-red i32) (param
-      $second-colour-green i32) (param $second-colour-blue i32) (result i32)))
+    (func $led-controller.set-two (param $first i32) (param $first-colour-red i32)
+      (param $first-colour-green i32) (param $first-colour-blue i32) (param $second i32)
+      (param $second-colour-red i32) (param $second-colour-green i32) (param $second-colour-blue i32)
+      (result i32)))
   (import "lab:device/led-controller@0.1.0" "set-all"
     (func $led-controller.set-all (param $colour-red i32) (param $colour-green i32) (param $colour-blue i32)))
   (import "lab:device/led-controller@0.1.0" "clear"
@@ -91,8 +89,8 @@
   ;; answer, 2 bus-stuck, 3 timeout, 4 checksum, 5 bad-argument, 6 unsupported, 7 not-ready, 8 full, 9 power-
   ;; failed)
   (import "lab:device/i2c@0.1.0" "transfer"
-    (func $i2c.transfer (param $address i32) (param $write i32) (param $write-size i32) (param $read-length
-      i32) (param $result i32)))
+    (func $i2c.transfer (param $address i32) (param $write i32) (param $write-size i32)
+      (param $read-length i32) (param $result i32)))
 
   ;; The sensor measures every 2 s; asked more often, the host repeats the last reading.
   ;; $result: 0:u8 0 if done, then 4:f32 temperature, 8:f32 humidity; 1 if failed, then 4:u8 error (0 denied,
@@ -115,8 +113,8 @@
   ;; $result: 0:u8 0 if done, then nothing; 1 if failed, then 1:u8 error (0 denied, 1 no-answer, 2 bus-stuck,
   ;; 3 timeout, 4 checksum, 5 bad-argument, 6 unsupported, 7 not-ready, 8 full, 9 power-failed)
   (import "lab:device/kv@0.1.0" "set"
-    (func $kv.set (param $key i32) (param $key-size i32) (param $value i32) (param $value-size i32) (param
-      $result i32)))
+    (func $kv.set (param $key i32) (param $key-size i32) (param $value i32) (param $value-size i32)
+      (param $result i32)))
   ;; False if there was none.
   (import "lab:device/kv@0.1.0" "delete"
     (func $kv.delete (param $key i32) (param $key-size i32) (result i32)))
@@ -126,7 +124,8 @@
     (func $system-info.get (param $result i32)))
 
   (memory (export "memory") 1)
-
+  (func (export "cabi_realloc") (param $old i32) (param $old-size i32) (param $align i32) (param $size i32)
+    (result i32) (unreachable))
   ;; Called once. Returns how often `poll` is wanted, in milliseconds; 0 is never.
   (func (export "init") (result i32) (unreachable))
   (func (export "poll"))

@@ -15,13 +15,11 @@ def snippet(package: wit.Package, world: wit.World) -> str:
             (
                 f"What an app may ask of its device, and must give it: world {world.name} of "
                 f"{package.title}. " + BANNER,
-                "Copy the imports that you need. Texts (UTF-8) and bytes are address and size in the "
-                "exported memory. "
-                "$result is the address of a place for the result; its layout is noted, as offset:type. A "
-                "host that "
-                "returns bytes asks for memory first:",
-                '    (func (export "cabi_realloc") (param $old i32) (param $old-size i32) (param $align i32)',
-                "        (param $size i32) (result i32) ...)",
+                "Copy what you need. Texts (UTF-8) and bytes are address and size in the exported memory. "
+                "$result "
+                "is the address of a place for the result; its layout is noted, as offset:type. Before it "
+                "gives "
+                "the app bytes, the host asks for memory by cabi_realloc.",
             ),
             ";;",
         ),
@@ -40,7 +38,12 @@ def snippet(package: wit.Package, world: wit.World) -> str:
             lines.append(f'  (import "{package.module(interface)}" "{function.name}"')
             lines += _wrapped(f"(func ${interface.name}.{function.name}{_signature(function)}))")
         lines.append("")
-    lines += ['  (memory (export "memory") 1)', ""]
+    lines += [
+        '  (memory (export "memory") 1)',
+        '  (func (export "cabi_realloc") (param $old i32) (param $old-size i32) (param $align i32) (param '
+        "$size i32)",
+        "    (result i32) (unreachable))",
+    ]
     for function in world.exports:
         exported = abi.exported(function)
         parameters = "".join(f" (param ${_path(leaf)} {leaf.core})" for leaf in _leaves(function))
@@ -55,14 +58,12 @@ def snippet(package: wit.Package, world: wit.World) -> str:
 
 
 def _wrapped(text: str) -> list[str]:
-    return textwrap.wrap(
-        text,
-        WIDTH,
-        initial_indent="    ",
-        subsequent_indent=" " * 6,
-        break_on_hyphens=False,
-        break_long_words=False,
+    """Break a line between its brackets."""
+    pieces = text.replace(" (", "\0(").replace(" ", "\1").replace("\0", " ")
+    lines = textwrap.wrap(
+        pieces, WIDTH - 4, subsequent_indent="  ", break_on_hyphens=False, break_long_words=False
     )
+    return [f"    {line}".replace("\1", " ") for line in lines]
 
 
 def _leaves(function: wit.Function) -> list[abi.Leaf]:

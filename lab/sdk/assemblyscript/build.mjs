@@ -30,7 +30,8 @@ const { error, stderr } = await asc.main(
   {
     // What apps import as "lab/..." lies beside this file; all else is the app's own.
     readFile: (name, folder) => {
-      const path = name.startsWith("lab/") ? join(here, name.slice(4)) : join(folder, name);
+      const own = name.replace(/^node_modules\//, ""); // where the compiler looks for a package's files
+      const path = own.startsWith("lab/") ? join(here, own.slice(4)) : join(folder, name);
       return existsSync(path) ? readFileSync(path, "utf8") : null;
     },
     writeFile: (_, contents) => { binary = contents; },

@@ -16,6 +16,7 @@ check: setup
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+	$(VENV)/bin/python -m lab.codegen --check
 
 # The stamp is newer than pyproject.toml once everything is installed.
 setup: $(VENV)/.installed

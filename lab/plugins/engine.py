@@ -7,6 +7,7 @@ run as it is: it belongs to this user alone, and nothing but this file writes it
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import json
@@ -114,8 +115,7 @@ class Runtime:
         try:
             return self._read(index, digest)
         except (OSError, ValueError, WasmtimeError):
-            # A cache that another wasmtime wrote, or that was cut off: made anew, once.
-            index.unlink(missing_ok=True)
+            self._discard(index)
             await self._compile(wasm)
             return self._read(index, digest)
 
@@ -129,6 +129,17 @@ class Runtime:
             },
             digest,
         )
+
+    def _discard(self, index: Path) -> None:
+        """Remove what cannot be read, so that it is made anew; who has it mapped keeps it."""
+        with contextlib.suppress(OSError, ValueError):
+            for file in json.loads(index.read_text()).values():
+                try:
+                    Module.deserialize_file(self.engine, str(self._cache / file))
+                except WasmtimeError:
+                    (self._cache / file).unlink(missing_ok=True)
+        index.with_suffix(".component").unlink(missing_ok=True)
+        index.unlink(missing_ok=True)
 
     async def _compile(self, wasm: bytes) -> None:
         command = [sys.executable, "-m", "lab.plugins.engine", str(self._cache)]

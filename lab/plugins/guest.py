@@ -23,7 +23,7 @@ _OUTPUT_LIMIT = 16 << 10
 _TYPES_ONLY = re.compile(r"lab:[\w-]+/types@")
 # componentize-py's own words around a Python traceback.
 _NOISE = re.compile(
-    r"^(thread '.*' panicked at .*|Python function threw .*|note: run with .*)$", re.MULTILINE
+    r"^(thread '.*' .*panicked at .*|Python function threw .*|note: run with .*)$", re.MULTILINE
 )
 _linking = threading.Lock()  # wasmtime's Python tables of host functions are not made for several threads
 

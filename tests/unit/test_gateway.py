@@ -429,8 +429,9 @@ async def test_who_does_not_read_is_dropped(site: Site) -> None:
 
     class Talker:
         def __init__(self, connection: Connection) -> None:
-            while not connection.closing:
+            for _ in range(8192):  # 32 MiB, more than any socket buffer
                 connection.send(bytes(4096))
+            connection.close("it was sent everything")
 
         def received(self, data: bytes) -> None: ...
 

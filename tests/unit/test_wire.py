@@ -199,6 +199,12 @@ def test_what_is_no_message_is_refused(data: bytes) -> None:
         list(m.Reader().feed(data))
 
 
+@pytest.mark.parametrize("name", ["bignum", "shared reference"])
+def test_tags_are_refused_as_tags(name: str) -> None:
+    with pytest.raises(m.FrameError, match="it holds a tag"):
+        list(m.Reader().feed(BAD_FRAMES[name]))
+
+
 BAD_BODIES = {
     "empty": b"",
     "no map": b"\x80",

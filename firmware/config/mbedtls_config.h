@@ -41,7 +41,8 @@
 #define MBEDTLS_AES_FEWER_TABLES
 #define MBEDTLS_AES_ONLY_128_BIT_KEY_LENGTH
 #define MBEDTLS_BLOCK_CIPHER_NO_DECRYPT /* GCM only ever encrypts blocks */
-/* p256-m, the small alternative, saves 14 KB of flash and costs a third more time in a handshake. */
+/* p256-m, the small alternative, saves 14 KB of flash; QEMU took a quarter more processor time to connect
+ * with it. */
 #define MBEDTLS_ECP_NIST_OPTIM
 #define MBEDTLS_SHA256_C
 #define MBEDTLS_MD_C

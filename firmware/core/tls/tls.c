@@ -55,7 +55,7 @@ static enum lab_tls_status failed(struct lab_tls *tls, int error) {
         {MBEDTLS_X509_BADCERT_NOT_TRUSTED, "is not from the lab's CA"},
         {MBEDTLS_X509_BADCERT_EXT_KEY_USAGE, "is not a server's"},
     };
-    if (error == MBEDTLS_ERR_X509_CERT_VERIFY_FAILED) {
+    if (error == MBEDTLS_ERR_X509_CERT_VERIFY_FAILED || error == MBEDTLS_ERR_SSL_BAD_CERTIFICATE) {
         uint32_t flags = mbedtls_ssl_get_verify_result(&tls->ssl);
         const char *words = "was refused";
         for (size_t i = 0; i < sizeof verdicts / sizeof *verdicts; i++) {

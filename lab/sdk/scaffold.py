@@ -21,8 +21,8 @@ def templates() -> tuple[str, ...]:
 def new(folder: Path, *, template: str, language: str) -> Path:
     """Make the app `folder` and return its main source.
 
-    :raises UsageError: there is such a folder and it holds something, its name cannot be an app's, or there is no
-        such template or language.
+    :raises UsageError: the folder holds something already, its name cannot be an app's, or there is no such
+        template or language.
     """
     name = folder.absolute().name
     if not re.fullmatch(NAME, name):

@@ -13,6 +13,10 @@ const here = dirname(fileURLToPath(import.meta.url));
 
 const POINTER = "~lib/memory/__stack_pointer";
 
+// For one page of data besides stack and heap. A device cuts memory off at __heap_base, so that none of it is wasted.
+const PAGE = 65536;
+const pages = 1 + Math.ceil((Number(stack) + Number(heap)) / PAGE);
+
 let binary;
 const { error, stderr } = await asc.main(
   [
@@ -20,6 +24,7 @@ const { error, stderr } = await asc.main(
     "--outFile", "module.wasm",
     "--runtime", "lab/runtime",
     "--stackSize", stack,
+    "--initialMemory", String(pages),
     "--use", `HEAP_SIZE=${heap}`,
     "--use", "abort=", // ends the app by "unreachable" instead of calling a host that has no such function
     "--optimizeLevel", "3", "--shrinkLevel", "2", "--noAssert",
@@ -69,6 +74,10 @@ module.optimize();
 // Whoever allocates uses the stack of references, for a collection walks it. What is unused is not laid out.
 const used = module.getGlobal(POINTER) !== 0;
 const end = used ? ((stackEnd + 7) & ~7) + Number(heap) : dataEnd;
+if (end > pages * PAGE) {
+  process.stderr.write(`the app's data, stack and heap take ${end} bytes, more than ${pages * PAGE}\n`);
+  process.exit(1);
+}
 for (const [name, value] of [["__heap_base", end], ["__data_end", dataEnd]]) {
   module.addGlobal(name, binaryen.i32, false, module.i32.const(value));
   module.addGlobalExport(name, name);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -29,11 +30,21 @@ class Rust:
 
     def build(self, job: Job) -> str:
         """Compile the lab's crate, then the app against it; both together take half a second."""
-        rustc = need("rustc", hint=f"apt-get install rustc-web libstd-rust-web-dev-wasm32, or: {_RUSTUP}")
+        rustc = need(
+            "rustc", hint=f"apt-get install rustc libstd-rust-dev-wasm32 lld\nor, with rustup: {_RUSTUP}"
+        )
         _check_target(rustc)
         library = job.output.with_name("liblab.rlib")
         run(
-            (rustc, *_COMPILE, "--crate-type=rlib", "--crate-name=lab", "-o", str(library), _root("lab.rs")),
+            (
+                rustc,
+                *_COMPILE,
+                "--crate-type=rlib",
+                "--crate-name=lab",
+                "-o",
+                str(library),
+                str(_SDK / "lab.rs"),
+            ),
             job,
         )
         # Later arguments win over what rustc gives the linker itself: a stack of 1 MiB.
@@ -52,6 +63,7 @@ class Rust:
                 f"--extern=lab={library}",
                 "-Clto=fat",
                 "-Cstrip=symbols",
+                *_linker(rustc),
                 *(f"-Clink-arg={argument}" for argument in link),
                 "-o",
                 str(job.output),
@@ -61,16 +73,24 @@ class Rust:
         )
 
 
-def _root(file: str) -> str:
-    return str(_SDK / file)
+def _ask(rustc: str, what: str) -> Path:
+    """Return a path that rustc knows."""
+    done = subprocess.run(
+        (rustc, f"--print={what}", f"--target={_TARGET}"), capture_output=True, text=True, check=False
+    )
+    return Path(done.stdout.strip())
 
 
 def _check_target(rustc: str) -> None:
-    where = subprocess.run(
-        (rustc, "--print=target-libdir", f"--target={_TARGET}"), capture_output=True, text=True, check=False
-    )
-    if where.returncode or not any(Path(where.stdout.strip()).glob("libcore-*.rlib")):
+    if not any(_ask(rustc, "target-libdir").glob("libcore-*.rlib")):
         raise MissingError(
             f"{rustc} has no core library for {_TARGET}",
             hint=f"With rustup: {_RUSTUP}\nWith Debian's rustc: apt-get install libstd-rust-dev-wasm32",
         )
+
+
+def _linker(rustc: str) -> tuple[str, ...]:
+    """Return what makes rustc use wasm-ld: Debian's comes without a linker of its own."""
+    if any(_ask(rustc, "sysroot").glob("lib/rustlib/*/bin/rust-lld")) or shutil.which("rust-lld"):
+        return ()
+    return (f"-Clinker={need('wasm-ld', hint='apt-get install lld')}", "-Clinker-flavor=wasm-ld")

@@ -1,22 +1,24 @@
-/* Watches the room's temperature and air: LED 1 and LED 2 show them in colours, the buzzer says when they get bad.
+/* Watches the room's temperature and air: LED 1 and LED 2 show them in colours, the buzzer says when they get
+ * bad.
  *
  * A colour that was entered is left only HYSTERESIS beyond the limit, so that a value at a limit does not
- * flicker. The air's score goes from 0 (clean) to 500: a quarter of it is how far humidity is from 40 %, three
- * quarters how far the gas resistance has fallen below that of clean air, which is learnt in the first readings. */
+ * flicker. The air's score goes from 0 (clean) to 500: a quarter of it is how far humidity is from 40 %,
+ * three quarters how far the gas resistance has fallen below that of clean air, which is learnt in the first
+ * readings. */
 #include "lab.h"
 
 #define ROOM_LED 1
-#define AIR_LED 2
+#define AIR_LED  2
 
 /* °C */
-#define HOT 30.0f
-#define WARM 25.0f
-#define COLD 15.0f
+#define HOT        30.0f
+#define WARM       25.0f
+#define COLD       15.0f
 #define HYSTERESIS 2.0f
 
-#define CALIBRATION 10 /* readings */
-#define BEST_HUMIDITY 40.0f
-#define AIR_ALARM 200.0f
+#define CALIBRATION    10 /* readings */
+#define BEST_HUMIDITY  40.0f
+#define AIR_ALARM      200.0f
 #define AIR_ALARM_ENDS 180.0f
 
 static const struct lab_rgb red = {255, 0, 0}, orange = {255, 120, 0}, yellow = {255, 255, 0};
@@ -53,6 +55,19 @@ static float score(float gas, float humidity) {
     return 125.0f * off_best + 375.0f * (1.0f - gas / baseline);
 }
 
+static struct lab_rgb air_colour(float s) {
+    if (bad_air) {
+        return red;
+    }
+    if (s > 150.0f) {
+        return orange;
+    }
+    if (s >= 100.0f) {
+        return yellow;
+    }
+    return s > 50.0f ? lime : green;
+}
+
 static void watch_air(void) {
     struct lab_bme680_reading reading;
     if (!lab_bme680_read(&reading, NULL)) {
@@ -75,11 +90,7 @@ static void watch_air(void) {
     float s = score(gas, reading.humidity);
     bool was_bad = bad_air;
     bad_air = s > AIR_ALARM || (bad_air && s > AIR_ALARM_ENDS);
-    lab_led_controller_set(AIR_LED, bad_air      ? red
-                                    : s > 150.0f ? orange
-                                    : s >= 100.0f ? yellow
-                                    : s > 50.0f  ? lime
-                                                 : green);
+    lab_led_controller_set(AIR_LED, air_colour(s));
     if (bad_air && !was_bad) {
         lab_buzzer_controller_on_for(1000);
         lab_log_write(LAB_LOG_LEVEL_WARNING, "the air is bad");

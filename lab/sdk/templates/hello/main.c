@@ -2,7 +2,7 @@
 #include "lab.h"
 
 uint32_t init(void) {
-    lab_log_write(LAB_LOG_LEVEL_INFO, "hello from @NAME@");
+    lab_log_write(LAB_LOG_LEVEL_INFO, "hello from WebAssembly");
     return 1000; /* ms until poll() is called, and between its calls */
 }
 

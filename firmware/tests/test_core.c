@@ -19,7 +19,7 @@
 
 static bool cleans(const char *text, const char *expected) {
     char copy[64];
-    strcpy(copy, text);
+    snprintf(copy, sizeof copy, "%s", text);
     lab_text_clean(copy);
     return strcmp(copy, expected) == 0;
 }

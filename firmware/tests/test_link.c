@@ -42,6 +42,7 @@ static void say_number(uint8_t type, uint16_t connection, uint32_t number) {
 
 /* The next frame the device sends now; false if it sends none. */
 static bool hear(struct heard *heard) {
+    memset(heard, 0, sizeof *heard);
     lab_link_tick(&link_, now);
     for (;;) {
         size_t size, body;

@@ -88,7 +88,7 @@ _Noreturn static void die(enum lab_boot_reason reason, const char *what, siginfo
     at = add_hex(add_text(at, " pc="), pc);
     at = add_hex(add_text(at, " sp="), sp);
     if (reason != LAB_BOOT_WATCHDOG) {
-        at = add_hex(add_text(at, " address="), address);
+        add_hex(add_text(at, " address="), address);
     }
     if (reason == LAB_BOOT_HARD_FAULT && address + STACK_REACH > sp && address < sp + STACK_REACH) {
         reason = LAB_BOOT_STACK_OVERFLOW;

@@ -2,7 +2,8 @@
 
 | kind | published when | data |
 |---|---|---|
-| `device.connected` | a device answered the gateway's welcome | `address`; `boot_reason`, `boot_detail`, `boots`, `uptime` (ms), unless `resumed` |
+| `device.connected` | it answered the welcome | `address`, `boot_reason`, `boot_detail`, `boots`, `uptime` |
+| | or broke its silence | `address`, `resumed` |
 | `device.disconnected` | its session ended | `reason` |
 | `device.unreachable` | it has been silent for 2.5 heartbeats | `silent` (s) |
 | `device.waiting` | an unknown device waits to be accepted | `board` |
@@ -10,7 +11,8 @@
 | `device.replaced` | a newer connection of it took the place of the older one | |
 | `device.heartbeat` | | `uptime` (ms), `memory_free`, `apps_running`, `frames_dropped` |
 | `device.log`, `app.log` | the firmware or an app logged a line | `uptime` (ms), `level`, `text` |
-| `app.state` | a device reported an app's state | `state` (or `absent`), `digest`, `size`, `memory`, `reason` |
+| `app.state` | a device reported an app's state | `state`, `digest`, `size`, `memory`, `reason` |
+| | or no longer has an app | `state` (`absent`), `digest` |
 | `app.not-restored` | a device came back without an app and did not get it again | `reason` |
 | `app.event` | an app published | `uptime` (ms), `topic`, `payload` (hex), `text` if it is UTF-8 |
 | `gateway.refused` | a client was refused | `reason`, `address` |

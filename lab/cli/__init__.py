@@ -98,7 +98,7 @@ def main() -> None:
             raise
         talk.print(f"[bold red]error:[/] {_plain(error.message)}", highlight=False)
         if error.hint:
-            talk.print(_plain(error.hint), style="dim", highlight=False)
+            talk.print(_plain(error.hint), style="dim", highlight=False, soft_wrap=True)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)

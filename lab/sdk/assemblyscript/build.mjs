@@ -67,13 +67,16 @@ for (let index = module.getNumExports() - 1; index >= 0; index--) {
 // unless it begins at 0 (wasm_loader.c, "Resolve aux stack top global"): so that one stays.
 module.addGlobalExport("lab/runtime/ready", "__stack_pointer");
 
+module.runPasses(["remove-unused-module-elements"]);
+const allocates = module.getFunction("lab/runtime/__new") !== 0;
+
 binaryen.setOptimizeLevel(2);
 binaryen.setShrinkLevel(2);
 module.optimize();
 
-// Whoever allocates uses the stack of references, for a collection walks it. What is unused is not laid out.
-const used = module.getGlobal(POINTER) !== 0;
-const end = used ? ((stackEnd + 7) & ~7) + Number(heap) : dataEnd;
+// What is unused is not laid out.
+const heapEnd = ((stackEnd + 7) & ~7) + Number(heap);
+const end = allocates ? heapEnd : module.getGlobal(POINTER) ? stackEnd : dataEnd;
 if (end > pages * PAGE) {
   process.stderr.write(`the app's data, stack and heap take ${end} bytes, more than ${pages * PAGE}\n`);
   process.exit(1);

@@ -89,6 +89,8 @@ def compile(
         progress(f"compiling {app.name} ({language.name})")
         warnings = language.build(replace(app, output=made))
         optimiser = optimise.shrink(made)
+        if manifest is not None:
+            made.write_bytes(manifests.embed(manifest, made.read_bytes()))
         content = made.read_bytes()
         progress(f"checking {app.name}")
         module = check(content, app.name, manifest=manifest, board=board)

@@ -13,8 +13,10 @@ from typing import Annotated, Any, ClassVar
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from lab.errors import UsageError
+from lab.wire import messages
 
 FILE = "app.toml"
+SECTION = "lab:manifest"
 NAME = r"^[A-Za-z0-9._-]{1,32}$"
 
 _STRICT = ConfigDict(extra="forbid", strict=True)
@@ -93,6 +95,31 @@ _WORDS = {
 }
 
 
+def embed(manifest: Manifest, module: bytes) -> bytes:
+    """Return `module` with its manifest in the custom section ``lab:manifest``, where a device looks for it.
+
+    WebAssembly core specification 2.0, section 5.5.3; the contents are `manifest` of lab/wire/wire.cddl.
+    """
+    record = messages.Manifest(
+        version=1,
+        interfaces=manifest.permissions.interfaces,
+        i2c=manifest.permissions.i2c,
+        memory=min(manifest.limits.memory or 0, 0xFFFF_FFFF),
+        instructions=manifest.limits.instructions or 0,
+    )
+    contents = bytes([len(SECTION)]) + SECTION.encode() + messages.pack(record)
+    return module + b"\0" + _leb128(len(contents)) + contents
+
+
+def _leb128(value: int) -> bytes:
+    """Return an unsigned number as the module format has it (section 5.2.2)."""
+    encoded = bytearray()
+    while value > 0x7F:
+        encoded.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*encoded, value])
+
+
 def load(folder: Path) -> Manifest:
     """Return the manifest of the app in `folder`.
 
@@ -124,8 +151,9 @@ def _check_source(source: str, folder: Path, file: Path) -> None:
 
 
 def _explained(error: ValidationError, file: Path) -> UsageError:
-    """Turn the first thing pydantic found into file, key and what is allowed."""
-    first = error.errors(include_url=False)[0]
+    """Turn what pydantic found first into file, key and what is allowed; a wrong key before a missing one."""
+    found = error.errors(include_url=False)
+    first = next((each for each in found if each["type"] == "unexpected_keyword_argument"), found[0])
     location = first["loc"]
     key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).lstrip(".")
     match first["type"]:
@@ -133,7 +161,7 @@ def _explained(error: ValidationError, file: Path) -> UsageError:
             table: Any = _TABLES[str(location[0])] if len(location) > 1 else Manifest
             known = [option.name for option in fields(table)]
             return UsageError(f"{file}: unknown key '{key}'", hint=allowed("keys", str(location[-1]), known))
-        case "missing_argument":
+        case "missing" | "missing_argument":
             return UsageError(f"{file}: key '{key}' is missing", hint="docs/apps.md says what it means.")
     wanted = _WORDS.get(key) or first["msg"].removeprefix("Input should ")
     return UsageError(

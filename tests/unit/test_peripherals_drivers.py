@@ -19,7 +19,7 @@ import bme680 as pimoroni
 import pytest
 from anyio.abc import UNIXSocketStream
 from anyio.from_thread import start_blocking_portal
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lab.link import Deframer, frame
@@ -114,6 +114,7 @@ def reference(calibration: bme680.Calibration) -> pimoroni.BME680:
     return driver
 
 
+@settings(deadline=None)
 @given(
     calibration=calibrations,
     temperature=st.floats(-40, 85),
@@ -133,6 +134,7 @@ def test_bme680_compensation_is_the_datasheets(
     assert library.humidity(trim, humidity, fine) == pytest.approx(driver._calc_humidity(humidity), abs=20)
 
 
+@settings(deadline=None)
 @given(calibration=calibrations, adc=st.integers(0, 1023), gas_range=st.integers(0, 15))
 def test_bme680_gas_resistance_is_the_datasheets(
     library: Library, calibration: bme680.Calibration, adc: int, gas_range: int
@@ -142,6 +144,7 @@ def test_bme680_gas_resistance_is_the_datasheets(
     assert library.gas_resistance(trim, adc, gas_range) == pytest.approx(expected, rel=1e-4, abs=1)
 
 
+@settings(deadline=None)
 @given(calibration=calibrations, celsius=st.integers(200, 400), ambient=st.integers(-40, 85))
 def test_bme680_heater_set_point_heats_to_what_was_asked(
     library: Library, calibration: bme680.Calibration, celsius: int, ambient: int
@@ -161,6 +164,7 @@ def test_bme680_gas_wait(library: Library, milliseconds: int, register: int) -> 
     assert library.gas_wait(milliseconds) == register
 
 
+@settings(deadline=None)
 @given(
     raw=st.binary(min_size=26, max_size=26),
     adc=st.integers(0, 0xFFFFF),

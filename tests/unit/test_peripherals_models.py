@@ -261,6 +261,7 @@ def test_sht31_checksum_is_the_datasheets() -> None:
     assert sht31.crc8(bytes.fromhex("beef")) == 0x92
 
 
+@settings(deadline=None)
 @given(temperature=st.floats(-40, 125), humidity=st.floats(0, 100))
 def test_sht31_converts_back_to_what_was_set(temperature: float, humidity: float) -> None:
     clock = Clock()
@@ -304,6 +305,7 @@ def flash(clock: Clock, folder: Path | None = None, **keys: int) -> nor_flash.No
     )
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 4095), st.binary(min_size=1, max_size=64)), max_size=20))
 def test_programming_only_clears_bits(writes: list[tuple[int, bytes]]) -> None:
     part = flash(Clock())
@@ -467,6 +469,7 @@ def test_drift_and_noise(clock: Clock) -> None:
     assert max(samples) - min(samples) > 1
 
 
+@settings(deadline=None)
 @given(
     points=st.lists(
         st.tuples(st.floats(0, 1e6), st.floats(-40, 80)), min_size=1, unique_by=lambda point: point[0]
@@ -539,6 +542,7 @@ def test_a_stuck_part_stops_its_whole_bus_and_an_absent_one_only_itself(clock: C
     assert i2c(parts, 0x10, b"", 1) == bytes([Status.NACK])
 
 
+@settings(deadline=None)
 @given(operation=st.integers(0, 255), request=st.binary(max_size=20))
 def test_no_request_breaks_the_bus(operation: int, request: bytes) -> None:
     parts = board(Clock(), ("nor_flash", "flash", {"size": 8192}))

@@ -80,8 +80,12 @@ class Device:
                 to_its_end.start_soon(self.console.run)
                 exit_ = await self.machine.wait()
             tasks.cancel_scope.cancel()
-        self.exit = exit_
-        events.publish("device.exited", self.id, reason=exit_.reason, asked=exit_.asked)
+        self.note_ended(exit_, events)
+
+    def note_ended(self, exit: Exit, events: Events) -> None:
+        """Say that its machine is gone, and how that came."""
+        self.exit = exit
+        events.publish("device.exited", self.id, reason=exit.reason, asked=exit.asked)
         self.ended.set()
 
     def note_connected(self) -> None:

@@ -28,7 +28,7 @@ from lab import boards, build
 from lab.boards import Board
 from lab.console import Console
 from lab.device import Device
-from lab.engines import Engine
+from lab.engines import Engine, Exit
 from lab.engines.native import NativeEngine
 from lab.engines.qemu import QemuEngine
 from lab.engines.serial import SerialEngine
@@ -142,8 +142,8 @@ class Lab:
     ) -> list[Json]:
         """Boot boards; return their descriptions once each is connected to the gateway.
 
-        A device that was here before and is off comes back with its identity, flash and apps. Should one board
-        not connect, or the caller be cancelled, all boards of this call are taken down again.
+        A device that was here before and is off comes back with its identity, flash and apps. Should one
+        board not connect, or the caller be cancelled, all boards of this call are taken down again.
 
         :param count: how many.
         :param name: the id, with a number behind it when `count` is more than 1; else the board's name.
@@ -406,7 +406,16 @@ class Lab:
         self._tasks.start_soon(self._look_after, device)
 
     async def _look_after(self, device: Device) -> None:
-        await device.run(self.events)
+        try:
+            await device.run(self.events)
+        except Exception as error:
+            # What one board's traffic does to its bridge or its parts must not end the others.
+            log.exception("a board's service failed", device=device.id)
+            with anyio.CancelScope(shield=True):
+                await device.machine.stop()
+            device.note_ended(
+                Exit(1, f"the lab failed to serve it: {_first_words(error)}", asked=False), self.events
+            )
         assert device.exit is not None
         self._powered.pop(device.id, None)
         if not device.exit.asked:
@@ -494,6 +503,13 @@ async def _together(jobs: Sequence[Callable[[], Coroutine[Any, Any, None]]]) -> 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
     error = group.exceptions[0]
     return _first(error) if isinstance(error, BaseExceptionGroup) else error
+
+
+def _first_words(error: BaseException) -> str:
+    """Say an error, or the first of a group, in one line."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return f"{type(error).__name__}: {error}"
 
 
 def _last_words(device: Device) -> str:

@@ -102,7 +102,7 @@ static const char *start(struct lab_core *core) {
     }
     if (problem == NULL) {
         struct lab_apps_sink sink = {core, on_app_log, on_app_publish, on_app_changed};
-        problem = lab_apps_init(&core->apps, port, sink);
+        problem = lab_apps_init(&core->apps, port, &core->world, sink);
     }
     return problem;
 }
@@ -119,6 +119,7 @@ void lab_core_init(struct lab_core *core, const struct lab_port *port) {
     if (port->simbus != NULL) {
         lab_simbus_start(port);
     }
+    lab_world_init(&core->world, port);
     core->problem = start(core);
     if (core->problem != NULL) {
         lab_console_print(&core->console, "halted: %s; provision this board and reset it", core->problem);
@@ -139,15 +140,6 @@ void lab_core_init(struct lab_core *core, const struct lab_port *port) {
 
 /* ---- the loop */
 
-/* Nobody watches pins here, but what the host sends of its own has to leave the stream: the port does not
- * sleep while there are unread bytes. */
-static void take_edges(struct lab_core *core) {
-    uint8_t pin;
-    bool level;
-    while (core->port->simbus != NULL && lab_simbus_edge(core->port, &pin, &level)) {
-    }
-}
-
 static uint32_t sooner(uint32_t a, uint32_t b) {
     return a < b ? a : b;
 }
@@ -160,11 +152,11 @@ uint32_t lab_core_step(struct lab_core *core) {
         lab_command(core, line);
     }
     uint32_t wait = line != NULL ? 0 : UINT32_MAX;
-    take_edges(core);
     if (core->problem == NULL) {
         wait = sooner(wait, lab_session_step(&core->session));
         pump_out(core);
         wait = sooner(wait, lab_apps_step(&core->apps));
+        wait = sooner(wait, lab_world_step(&core->world));
     }
     wait = sooner(wait, lab_link_tick(&core->link, core->port->millis(core->port)));
     lab_console_flush(&core->console);

@@ -2,6 +2,16 @@
 
 #include <string.h>
 
+const struct lab_wiring lab_simbus_wiring = {
+    .dht22_pin = 4,
+    .buzzer_pin = 5,
+    .buzzer_active_low = true,
+    .fan_pin = 6,
+    .strip = 0,
+    .leds = 11,
+    .bme680_address = 0x77,
+};
+
 enum operation {
     I2C = 0x01,
     PULSES = 0x02,

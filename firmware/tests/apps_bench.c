@@ -162,7 +162,11 @@ int main(int argc, char **argv) {
     size_t pool = argc > 1 ? strtoul(argv[1], NULL, 10) : 131072;
     struct lab_port port = {.millis = millis, .pool = aligned_alloc(8, pool), .pool_size = pool};
     struct lab_apps_sink sink = {NULL, on_log, on_publish, on_changed};
-    const char *problem = lab_apps_init(&apps, &port, sink);
+    static const struct lab_wiring wiring;
+    static struct lab_world world;
+    port.wiring = &wiring;
+    lab_world_init(&world, &port);
+    const char *problem = lab_apps_init(&apps, &port, &world, sink);
     if (problem != NULL) {
         fprintf(stderr, "%s\n", problem);
         return 1;

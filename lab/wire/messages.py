@@ -481,6 +481,17 @@ class Identity(Record):
     time: Uint64
 
 
+@dataclass(frozen=True, slots=True)
+class Manifest(Record):
+    """What an app may import and use up: the custom section `lab:manifest`. 0: the device's own limit."""
+
+    version: Annotated[int, _Uint(8)]
+    interfaces: Annotated[tuple[str, ...], _List(_Sized(str, 1, 32, _NAME), 24)]
+    i2c: Annotated[tuple[int, ...], _List(_Uint(8), 16)]
+    memory: Uint
+    instructions: Uint
+
+
 # ---- encoding
 
 

@@ -20,7 +20,7 @@ from lab.wire import messages as m
 CDDL = (Path(m.__file__).parent / "wire.cddl").read_text()
 VECTORS = Path(__file__).parents[1] / "vectors" / "wire.txt"
 TYPES = zcbor.DataTranslator.from_cddl(CDDL, 1000).my_types
-RECORDS: list[type[m.Record]] = [*m.MESSAGES.values(), m.AppStatus, m.Identity]
+RECORDS: list[type[m.Record]] = [*m.MESSAGES.values(), m.AppStatus, m.Identity, m.Manifest]
 
 # zcbor's checker takes milliseconds a message, and there are two cores.
 some = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -8,6 +8,8 @@
 #include "apps/inspect.h"
 #include "text.h"
 
+#define LAB_PAGE 65536u
+
 /* WAMR numbers the operand kinds it calls wasm_valkind_t. */
 static const char *kind_name(wasm_valkind_t kind) {
     switch (kind) {
@@ -117,7 +119,7 @@ static void set_state(struct lab_apps *apps, struct lab_app *app, enum lab_app_s
 }
 
 /* Gives back all of the pool that the app holds; its entry in the list stays. */
-static void unload(struct lab_app *app) {
+static void unload(struct lab_apps *apps, struct lab_app *app) {
     if (app->env != NULL) {
         wasm_runtime_destroy_exec_env(app->env);
     }
@@ -130,6 +132,7 @@ static void unload(struct lab_app *app) {
     if (app->bytes != NULL) {
         wasm_runtime_free(app->bytes);
     }
+    lab_world_release(apps->world, app);
     app->env = NULL;
     app->instance = NULL;
     app->module = NULL;
@@ -140,11 +143,16 @@ static void unload(struct lab_app *app) {
 }
 
 static void fail(struct lab_apps *apps, struct lab_app *app) {
-    unload(app);
+    unload(apps, app);
     set_state(apps, app, LAB_APP_FAILED, apps->words);
 }
 
 /* ---- running */
+
+static int budget(const struct lab_app *app) {
+    uint32_t own = app->manifest.instructions;
+    return own > 0 && own < LAB_APP_BUDGET ? (int)own : LAB_APP_BUDGET;
+}
 
 /* Calls `function` under the budget. On a trap `words` says where and why; the app is still loaded then. */
 static enum lab_result run(struct lab_apps *apps, struct lab_app *app, wasm_function_inst_t function,
@@ -152,11 +160,13 @@ static enum lab_result run(struct lab_apps *apps, struct lab_app *app, wasm_func
                            uint32_t argument_count, wasm_val_t *arguments) {
     static const char prefix[] = "Exception: ";
     wasm_runtime_clear_exception(app->instance);
-    wasm_runtime_set_instruction_count_limit(app->env, LAB_APP_BUDGET);
+    wasm_runtime_set_instruction_count_limit(app->env, budget(app));
     apps->current = app;
+    apps->allocations_left = LAB_APP_ALLOCATIONS;
     bool fine =
         wasm_runtime_call_wasm_a(app->env, function, result_count, results, argument_count, arguments);
     apps->current = NULL;
+    lab_world_flush(apps->world);
     if (fine) {
         return done(apps);
     }
@@ -169,7 +179,7 @@ static enum lab_result run(struct lab_apps *apps, struct lab_app *app, wasm_func
     }
     if (strstr(exception, "instruction limit exceeded") != NULL) {
         return say(apps, LAB_BUDGET_EXCEEDED, "%s.%s ran for more than %d instructions", app->name, name,
-                   (int)LAB_APP_BUDGET);
+                   budget(app));
     }
     return say(apps, LAB_TRAP, "%s.%s: %s", app->name, name, exception);
 }
@@ -248,10 +258,31 @@ static enum lab_result check_links(struct lab_apps *apps, wasm_module_t module) 
     return LAB_DONE;
 }
 
+/* What memory.grow may reach, in pages of 64 KiB: what the manifest allows, else half of the pool. 0 would be no
+ * limit to WAMR; the first page does not come from memory.grow. */
+static uint32_t memory_pages(const struct lab_apps *apps, const struct lab_app *app) {
+    uint32_t bytes = app->manifest.memory > 0 ? app->manifest.memory : (uint32_t)(apps->port->pool_size / 2);
+    return bytes > LAB_PAGE ? bytes / LAB_PAGE : 1;
+}
+
+/* The linear memory the app has begun with may be more than its manifest says. */
+static enum lab_result check_memory(struct lab_apps *apps, struct lab_app *app) {
+    wasm_memory_inst_t memory = wasm_runtime_get_default_memory(app->instance);
+    if (app->manifest.memory == 0 || memory == NULL) {
+        return LAB_DONE;
+    }
+    uint64_t bytes = wasm_memory_get_cur_page_count(memory) * wasm_memory_get_bytes_per_page(memory);
+    if (bytes > app->manifest.memory) {
+        return say(apps, LAB_OUT_OF_MEMORY, "%u bytes of linear memory: its manifest allows %u", (unsigned)bytes,
+                   (unsigned)app->manifest.memory);
+    }
+    return LAB_DONE;
+}
+
 /* Makes a running app of `app->bytes`. */
 static enum lab_result load(struct lab_apps *apps, struct lab_app *app) {
     enum lab_result result =
-        lab_module_inspect(app->bytes, app->size, lab_native_exists, apps->words, sizeof apps->words);
+        lab_module_inspect(app->bytes, app->size, &app->manifest, apps->words, sizeof apps->words);
     if (result != LAB_DONE) {
         lab_text_clean(apps->words);
         return result;
@@ -265,9 +296,17 @@ static enum lab_result load(struct lab_apps *apps, struct lab_app *app) {
     if (result != LAB_DONE) {
         return result;
     }
-    app->instance = wasm_runtime_instantiate(app->module, LAB_APP_STACK, 0, error, sizeof error);
+    const InstantiationArgs arguments = {
+        .default_stack_size = LAB_APP_STACK,
+        .max_memory_pages = memory_pages(apps, app),
+    };
+    app->instance = wasm_runtime_instantiate_ex(app->module, &arguments, error, sizeof error);
     if (app->instance == NULL) {
         return load_error(apps, error, app->size, LAB_REFUSED);
+    }
+    result = check_memory(apps, app);
+    if (result != LAB_DONE) {
+        return result;
     }
     app->env = wasm_runtime_create_exec_env(app->instance, LAB_APP_STACK);
     if (app->env == NULL) {
@@ -332,7 +371,7 @@ enum lab_result lab_apps_begin(struct lab_apps *apps, const char *name, size_t n
     transfer->bytes = wasm_runtime_malloc(size > 0 ? size : 1);
     if (transfer->bytes == NULL && app->state == LAB_APP_RUNNING) {
         /* Not room for both: the new one is what was asked for. */
-        unload(app);
+        unload(apps, app);
         set_state(apps, app, LAB_APP_STOPPED, "");
         transfer->bytes = wasm_runtime_malloc(size > 0 ? size : 1);
     }
@@ -393,7 +432,7 @@ enum lab_result lab_apps_end(struct lab_apps *apps) {
         abandon_transfer(apps);
         return say(apps, LAB_DIGEST_MISMATCH, "the SHA-256 of what arrived is not the one announced");
     }
-    unload(app);
+    unload(apps, app);
     memcpy(app->digest, digest, sizeof digest);
     app->size = transfer->size;
     app->bytes = transfer->bytes;
@@ -421,7 +460,7 @@ enum lab_result lab_apps_stop(struct lab_apps *apps, const char *name, size_t na
         abandon_transfer(apps);
     }
     if (app->name[0] != '\0' && app->state != LAB_APP_STOPPED) {
-        unload(app);
+        unload(apps, app);
         set_state(apps, app, LAB_APP_STOPPED, "");
     }
     return done(apps);
@@ -575,6 +614,32 @@ uint32_t lab_apps_step(struct lab_apps *apps) {
     return 0;
 }
 
+/* ---- for natives */
+
+void lab_apps_refuse(struct lab_apps *apps, const char *words) {
+    wasm_runtime_set_exception(apps->current->instance, words);
+}
+
+/* Canonical ABI: cabi_realloc(old, old size, alignment, new size) -> address. */
+uint32_t lab_api_allocate(struct lab_apps *apps, wasm_exec_env_t env, uint32_t size) {
+    struct lab_app *app = apps->current;
+    wasm_function_inst_t allocate = wasm_runtime_lookup_function(app->instance, "cabi_realloc");
+    if (allocate == NULL) {
+        lab_apps_refuse(apps, "the app exports no cabi_realloc for what it asked for");
+        return 0;
+    }
+    if (apps->allocations_left == 0) {
+        lab_apps_refuse(apps, "too many answers that need cabi_realloc in one call");
+        return 0;
+    }
+    apps->allocations_left--;
+    uint32_t values[4] = {0, 0, 1, size};
+    wasm_runtime_set_instruction_count_limit(env, LAB_APP_ALLOCATION_BUDGET);
+    bool fine = wasm_runtime_call_wasm(env, allocate, 4, values);
+    wasm_runtime_set_instruction_count_limit(env, budget(app));
+    return fine ? values[0] : 0;
+}
+
 /* ---- what apps say */
 
 void lab_apps_log(struct lab_apps *apps, enum lab_log_level level, const char *text, size_t size) {
@@ -588,9 +653,11 @@ void lab_apps_publish(struct lab_apps *apps, const char *topic, size_t topic_siz
 
 /* ---- start */
 
-const char *lab_apps_init(struct lab_apps *apps, const struct lab_port *port, struct lab_apps_sink sink) {
+const char *lab_apps_init(struct lab_apps *apps, const struct lab_port *port, struct lab_world *world,
+                          struct lab_apps_sink sink) {
     memset(apps, 0, sizeof *apps);
     apps->port = port;
+    apps->world = world;
     apps->sink = sink;
     RuntimeInitArgs arguments = {
         .mem_alloc_type = Alloc_With_Pool,
@@ -600,14 +667,14 @@ const char *lab_apps_init(struct lab_apps *apps, const struct lab_port *port, st
         return "the WASM runtime does not start: the pool for apps is too small";
     }
     /* Neighbours in the table that belong to one interface are registered together. */
-    for (size_t first = 0; first < LAB_NATIVE_COUNT;) {
-        const char *module = lab_natives[first].module;
+    for (size_t first = 0; first < LAB_API_NATIVE_COUNT;) {
+        const char *module = lab_api_natives[first].module;
         size_t end = first;
-        while (end < LAB_NATIVE_COUNT && strcmp(lab_natives[end].module, module) == 0) {
+        while (end < LAB_API_NATIVE_COUNT && strcmp(lab_api_natives[end].module, module) == 0) {
             apps->natives[end] = (NativeSymbol){
-                lab_natives[end].name,
-                lab_natives[end].function,
-                lab_natives[end].signature,
+                lab_api_natives[end].name,
+                lab_api_natives[end].function,
+                lab_api_natives[end].signature,
                 apps,
             };
             end++;

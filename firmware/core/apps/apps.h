@@ -5,8 +5,9 @@
  *
  * An app is a core module. It may export `_initialize` and `init` (called once, in this order; `init` returns
  * how often `poll` is wanted, in ms, 0 for never), `poll`, and whatever lab_apps_call() is to reach. Each
- * call into an app ends after LAB_APP_BUDGET instructions at the latest. WAMR gives a call that natives make
- * back into the app the whole budget again; no native does so.
+ * call into an app ends after LAB_APP_BUDGET instructions at the latest, sooner if its manifest says so. The one
+ * call that natives make back into the app, of its `cabi_realloc`, has a small budget of its own, and there can be
+ * LAB_APP_ALLOCATIONS of them in a call.
  */
 #ifndef LAB_APPS_H
 #define LAB_APPS_H
@@ -17,11 +18,13 @@
 
 #include <wasm_export.h>
 
-#include "apps/natives.h"
+#include "apps/contract.h"
+#include "apps/manifest.h"
 #include "apps/results.h"
 #include "identity/identity.h"
 #include "lab/port.h"
 #include "mbedtls/sha256.h"
+#include "world/world.h"
 
 /* As in wire.cddl. */
 #define LAB_APPS_MAX      8u
@@ -37,8 +40,11 @@
 
 /* WASM instructions a call may take. */
 #ifndef LAB_APP_BUDGET
-#define LAB_APP_BUDGET 50000000
+#define LAB_APP_BUDGET 10000000
 #endif
+
+#define LAB_APP_ALLOCATIONS       64u
+#define LAB_APP_ALLOCATION_BUDGET 20000
 
 /* WAMR's stack of one app: locals, operands and frames of nested calls. */
 #ifndef LAB_APP_STACK
@@ -63,6 +69,7 @@ struct lab_app {
     char words[LAB_WORDS_MAX + 1]; /* why it failed */
     bool changed;                  /* since the owner last cleared this */
 
+    struct lab_manifest manifest;
     uint8_t *bytes; /* the module; WAMR works in it, so it lives as long as `module` */
     wasm_module_t module;
     wasm_module_inst_t instance;
@@ -101,15 +108,18 @@ struct lab_value {
 struct lab_apps {
     const struct lab_port *port;
     struct lab_apps_sink sink;
-    struct lab_app *current; /* whose code runs */
+    struct lab_world *world;
+    struct lab_app *current;   /* whose code runs */
+    unsigned allocations_left; /* calls of cabi_realloc that the running call may still cause */
     struct lab_transfer transfer;
     char words[LAB_WORDS_MAX + 1]; /* about the last request; empty if there is nothing to say */
     struct lab_app apps[LAB_APPS_MAX];
-    NativeSymbol natives[LAB_NATIVE_COUNT]; /* WAMR sorts them in place */
+    NativeSymbol natives[LAB_API_NATIVE_COUNT]; /* WAMR sorts them in place */
 };
 
 /* Returns NULL, or in words why apps cannot run. */
-const char *lab_apps_init(struct lab_apps *apps, const struct lab_port *port, struct lab_apps_sink sink);
+const char *lab_apps_init(struct lab_apps *apps, const struct lab_port *port, struct lab_world *world,
+                          struct lab_apps_sink sink);
 
 /* Takes a module in: begin, chunks in order, end. `*offset` is the one expected next, also after an error. A
  * begin that repeats the transfer under way resumes it. */
@@ -140,7 +150,8 @@ uint32_t lab_apps_module_max(const struct lab_apps *apps);
 
 uint32_t lab_apps_running(const struct lab_apps *apps);
 
-/* For natives: what the running app says. */
+/* For lab_api_*: what the running app says, and to end it for what the contract does not allow. */
+void lab_apps_refuse(struct lab_apps *apps, const char *words);
 void lab_apps_log(struct lab_apps *apps, enum lab_log_level level, const char *text, size_t size);
 void lab_apps_publish(struct lab_apps *apps, const char *topic, size_t topic_size, const uint8_t *payload,
                       size_t payload_size);

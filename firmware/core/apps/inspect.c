@@ -3,7 +3,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "apps/contract.h"
+
 /* WebAssembly core specification 2.0, section 5.5: binary format of modules. */
+#define SECTION_CUSTOM 0u
 #define SECTION_IMPORT 2u
 #define SECTION_EXPORT 7u
 #define SECTION_START  8u
@@ -87,7 +90,23 @@ static int length(const struct cursor *text, int most) {
     return size < most ? (int)size : most;
 }
 
-static enum lab_result check_imports(struct cursor section, lab_contract *has, char *words, size_t room) {
+static bool same(struct cursor text, const char *word) {
+    size_t size = (size_t)(text.end - text.at);
+    return strlen(word) == size && memcmp(word, text.at, size) == 0;
+}
+
+/* The index in lab_api_natives, LAB_API_NATIVE_COUNT if the contract has no such function. */
+static size_t find_native(struct cursor module, struct cursor name) {
+    size_t i = 0;
+    while (i < LAB_API_NATIVE_COUNT &&
+           (!same(module, lab_api_natives[i].module) || !same(name, lab_api_natives[i].name))) {
+        i++;
+    }
+    return i;
+}
+
+static enum lab_result check_imports(struct cursor section, const struct lab_manifest *manifest, char *words,
+                                     size_t room) {
     for (uint32_t left = get_u32(&section); left > 0; left--) {
         struct cursor module = get_part(&section);
         struct cursor name = get_part(&section);
@@ -96,11 +115,18 @@ static enum lab_result check_imports(struct cursor section, lab_contract *has, c
             snprintf(words, room, "the import section is damaged");
             return LAB_NOT_WASM;
         }
-        if (kind != 0 || !has((const char *)module.at, (size_t)(module.end - module.at),
-                              (const char *)name.at, (size_t)(name.end - name.at))) {
+        size_t native = kind == 0 ? find_native(module, name) : LAB_API_NATIVE_COUNT;
+        if (native == LAB_API_NATIVE_COUNT) {
             snprintf(words, room,
                      "import %.*s.%.*s is outside the contract (wit/device.wit says what there is)",
                      length(&module, 64), (const char *)module.at, length(&name, 48), (const char *)name.at);
+            return LAB_IMPORT_REFUSED;
+        }
+        if (!lab_manifest_allows_native(manifest, native)) {
+            snprintf(words, room, "import %s.%s is not allowed: %s", lab_api_natives[native].module,
+                     lab_api_natives[native].name,
+                     manifest->present ? "its manifest does not list the interface"
+                                       : "the module has no manifest (compile it with an app.toml)");
             return LAB_IMPORT_REFUSED;
         }
     }
@@ -119,8 +145,7 @@ static enum lab_result check_exports(struct cursor section, char *words, size_t 
             return LAB_NOT_WASM;
         }
         for (size_t i = 0; i < sizeof automatic / sizeof *automatic; i++) {
-            size_t size = strlen(automatic[i]);
-            if ((size_t)(name.end - name.at) == size && memcmp(name.at, automatic[i], size) == 0) {
+            if (same(name, automatic[i])) {
                 snprintf(words, room, "export %s would run without a budget: export _initialize instead",
                          automatic[i]);
                 return LAB_REFUSED;
@@ -130,8 +155,21 @@ static enum lab_result check_exports(struct cursor section, char *words, size_t 
     return LAB_DONE;
 }
 
-enum lab_result lab_module_inspect(const uint8_t *bytes, size_t size, lab_contract *has, char *words,
-                                   size_t room) {
+/* The contents of the module's manifest; empty, at NULL, if it has none. A module that is cut short is found
+ * out later. */
+static struct cursor find_manifest(struct cursor module) {
+    while (module.at < module.end && !module.bad) {
+        uint8_t id = get_byte(&module);
+        struct cursor section = get_part(&module);
+        if (id == SECTION_CUSTOM && same(get_part(&section), LAB_MANIFEST_SECTION)) {
+            return section;
+        }
+    }
+    return (struct cursor){0};
+}
+
+enum lab_result lab_module_inspect(const uint8_t *bytes, size_t size, struct lab_manifest *manifest,
+                                   char *words, size_t room) {
     static const uint8_t magic[4] = {0, 'a', 's', 'm'};
     if (size < HEADER_SIZE || memcmp(bytes, magic, sizeof magic) != 0) {
         snprintf(words, room, "not a WebAssembly module");
@@ -146,16 +184,21 @@ enum lab_result lab_module_inspect(const uint8_t *bytes, size_t size, lab_contra
         return LAB_NOT_WASM;
     }
     struct cursor module = {bytes + HEADER_SIZE, bytes + size, false};
+    struct cursor section = find_manifest(module);
+    enum lab_result result =
+        lab_manifest_read(manifest, section.at, (size_t)(section.end - section.at), words, room);
+    if (result != LAB_DONE) {
+        return result;
+    }
     while (module.at < module.end) {
         uint8_t id = get_byte(&module);
-        struct cursor section = get_part(&module);
+        section = get_part(&module);
         if (module.bad) {
             snprintf(words, room, "the module is cut short");
             return LAB_NOT_WASM;
         }
-        enum lab_result result = LAB_DONE;
         if (id == SECTION_IMPORT) {
-            result = check_imports(section, has, words, room);
+            result = check_imports(section, manifest, words, room);
         } else if (id == SECTION_EXPORT) {
             result = check_exports(section, words, room);
         } else if (id == SECTION_START) {

@@ -10,13 +10,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "apps/manifest.h"
 #include "apps/results.h"
 
-/* Whether the contract has the function `name` in the interface `module`; texts are not terminated. */
-typedef bool lab_contract(const char *module, size_t module_size, const char *name, size_t name_size);
-
-/* Returns LAB_DONE if the module may be loaded; else `words` says why not. */
-enum lab_result lab_module_inspect(const uint8_t *bytes, size_t size, lab_contract *has, char *words,
-                                   size_t room);
+/* Reads the module's manifest. Returns LAB_DONE if the module may be loaded: all it imports is in the contract
+ * and in its manifest. Else `words` says why not. */
+enum lab_result lab_module_inspect(const uint8_t *bytes, size_t size, struct lab_manifest *manifest,
+                                   char *words, size_t room);
 
 #endif

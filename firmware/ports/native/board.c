@@ -161,6 +161,7 @@ void board_functions(struct lab_port *port) {
     port->entropy = entropy;
     port->reset = reset;
     port->feed = feed;
+    port->wiring = &lab_simbus_wiring;
     if (board.streams[LAB_SIMBUS] >= 0) {
         port->simbus = &simbus;
         port->i2c = lab_simbus_i2c;

@@ -181,6 +181,7 @@ static struct lab_port port = {
     .pool = lab_pool,
     .boot = &lab_boot,
     .flash_geometry = {.size = FLASH_SIZE, .sector = FLASH_SECTOR, .program = 1},
+    .wiring = &lab_simbus_wiring,
     .simbus = &simbus,
     .read = stream_read,
     .write = stream_write,

@@ -32,6 +32,7 @@ struct lab_core {
     struct lab_identity identity;
 
     struct lab_tls tls;
+    struct lab_world world;
     struct lab_apps apps;
     struct lab_outbox outbox;
     struct lab_session session;

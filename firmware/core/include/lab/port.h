@@ -49,6 +49,17 @@ struct lab_flash_geometry {
 
 struct lab_simbus;
 
+/* What is attached where, for the interfaces that name no pin. */
+struct lab_wiring {
+    uint8_t dht22_pin;
+    uint8_t buzzer_pin;
+    bool buzzer_active_low;
+    uint8_t fan_pin;
+    uint8_t strip;
+    uint16_t leds; /* on the strip */
+    uint8_t bme680_address;
+};
+
 struct lab_port {
     const char *board;       /* its name in platforms/, e.g. "mps2-an385" */
     const uint8_t *build_id; /* the 20 bytes of the ELF's GNU build-id note, without the note's header */
@@ -60,6 +71,7 @@ struct lab_port {
     struct lab_boot *boot; /* after lab_boot_start() */
     struct lab_flash_geometry flash_geometry;
     bool one_uart;             /* there is no LAB_CONSOLE: its text travels in frames on LAB_LINK */
+    const struct lab_wiring *wiring;
     struct lab_simbus *simbus; /* state of core/simbus.c, or NULL on a board that has real buses */
 
     /* Take up to `size` bytes that have arrived; never waits, returns how many (0: none). A port buffers at

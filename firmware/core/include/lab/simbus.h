@@ -36,6 +36,9 @@ struct lab_simbus {
     uint32_t timeouts;
 };
 
+/* What the boards in platforms/ attach to their simbus, and where. */
+extern const struct lab_wiring lab_simbus_wiring;
+
 /* Call once, after the streams work: tells the host that the device has just started. Does not wait. */
 void lab_simbus_start(const struct lab_port *port);
 

@@ -8,15 +8,16 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import anyio
-from anyio.abc import ByteStream, UNIXSocketStream
+from anyio.abc import ByteStream
 
+from lab.engines._stream import SocketByteStream
 from lab.link import Accepted, Closed, ConsoleText, Data, DeviceLink
 
 
-async def line() -> tuple[UNIXSocketStream, UNIXSocketStream]:
+async def line() -> tuple[ByteStream, ByteStream]:
     """Return the two ends of a cable."""
     one, other = socket.socketpair()
-    return await UNIXSocketStream.from_socket(one), await UNIXSocketStream.from_socket(other)
+    return SocketByteStream(one), SocketByteStream(other)
 
 
 class DeviceEnd:

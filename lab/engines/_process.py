@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import anyio
-from anyio.abc import UNIXSocketStream
 
+from lab.engines._stream import SocketByteStream
 from lab.errors import LabError, MissingError
 
 _TAIL = 2000
@@ -115,6 +115,9 @@ class Wire:
 
     def __init__(self) -> None:
         self._near, self._far = socket.socketpair()
+        # QEMU writes byte by byte, and each byte counts as hundreds here: at the default of 208 KiB the board's
+        # UART is full after a few hundred. The kernel cuts this down to twice net.core.wmem_max.
+        self._far.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
 
     @property
     def child_end(self) -> int:
@@ -125,9 +128,9 @@ class Wire:
         """Close the child's end here, so that the stream ends when the child does."""
         self._far.close()
 
-    async def stream(self) -> UNIXSocketStream:
+    def stream(self) -> SocketByteStream:
         """Return the lab's end."""
-        return await UNIXSocketStream.from_socket(self._near)
+        return SocketByteStream(self._near)
 
     def take(self) -> socket.socket:
         """Return the lab's end as a plain socket."""

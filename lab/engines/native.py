@@ -51,7 +51,7 @@ class NativeEngine:
             os.close(identity)
         for wire in wires.values():
             wire.release()
-        return NativeMachine(process, **{name: await wire.stream() for name, wire in wires.items()})
+        return NativeMachine(process, **{name: wire.stream() for name, wire in wires.items()})
 
 
 class NativeMachine:

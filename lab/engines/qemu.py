@@ -63,13 +63,13 @@ class QemuEngine:
             os.close(identity)
         for wire in (*wires.values(), control):
             wire.release()
-        console, carried = (await wires["console"].stream(), None) if "console" in wires else _carried.pair()
+        console, carried = (wires["console"].stream(), None) if "console" in wires else _carried.pair()
         return QemuMachine(
             process,
             control,
             console=console,
-            link=await wires["link"].stream(),
-            simbus=await wires["simbus"].stream() if "simbus" in wires else None,
+            link=wires["link"].stream(),
+            simbus=wires["simbus"].stream() if "simbus" in wires else None,
             carried=carried,
         )
 

@@ -1,0 +1,285 @@
+"""Engine `renode`: boards and buses as they are, several machines in one Renode process."""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import anyio
+from anyio.abc import ByteStream
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
+
+from lab import boards, paths
+from lab.boards import Board
+from lab.engines import Exit, Launch
+from lab.engines._process import check_tools, memory_file
+from lab.engines._renode_pool import CAPACITY, Pool, RenodeError, checked_name, quoted
+from lab.errors import LabError, MissingError, UsageError
+
+OLDEST = (1, 15)
+"""The first version that is known to do."""
+
+_INSTALL = (
+    "Download a portable release from Renode's GitHub page, and put renode on PATH or name it in RENODE."
+)
+
+
+class RenodeEngine:
+    """Boots boards in Renode, up to eight a process."""
+
+    name = "renode"
+
+    def __init__(self) -> None:
+        self._pools: list[Pool] = []
+        self._choosing = anyio.Lock()
+
+    def check(self, board: Board) -> None:
+        """Raise `MissingError` if Renode is not installed or too old."""
+        check_tools()
+        program()
+
+    async def start(self, launch: Launch) -> RenodeMachine:
+        """Make a machine in a process that has room; returns once it runs and its streams are open.
+
+        :raises LabError: Renode could not be started, or refused the machine.
+        """
+        renode = launch.board.renode
+        if renode is None:
+            raise UsageError(f"board {launch.board.name} is not one for engine 'renode'")
+        name = checked_name(launch.device)
+        launch.folder.mkdir(parents=True, exist_ok=True)
+        pool = await self._room(name, launch.folder)
+        streams = {"console": f"{name}-console", "link": f"{name}-link"}
+        identity = memory_file(launch.identity)
+        try:
+            await pool.include(script(launch, streams, f"/proc/{os.getpid()}/fd/{identity}"))
+            console = await pool.arrival(streams["console"])
+            link = await pool.arrival(streams["link"])
+            machine = RenodeMachine(self, pool, name, renode.parts, console=console, link=link)
+            await machine.resume()
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await self.leave(pool, name)
+            raise
+        finally:
+            os.close(identity)
+        return machine
+
+    async def _room(self, name: str, folder: Path) -> Pool:
+        """Return a process with a place for one more, which is taken from now on."""
+        async with self._choosing:
+            for pool in self._pools:
+                if len(pool.machines) < CAPACITY and not pool.process.ended:
+                    pool.machines.add(name)
+                    return pool
+            models = sorted((paths.data("renode") / "peripherals").glob("*.cs"))
+            pool = Pool(program(), models, folder)
+            await pool.start()
+            self._pools.append(pool)
+            pool.machines.add(name)
+            return pool
+
+    async def leave(self, pool: Pool, name: str) -> None:
+        """Take a machine out of its process; the last one takes the process with it."""
+        async with self._choosing:
+            pool.machines.discard(name)
+            if not pool.machines or pool.process.ended:
+                if pool in self._pools:
+                    self._pools.remove(pool)
+                    await pool.close()
+                return
+        for command in (
+            f"mach rem {quoted(name)}",
+            f"emulation RemoveLabTerminal {quoted(f'{name}-console')}",
+            f"emulation RemoveLabTerminal {quoted(f'{name}-link')}",
+        ):
+            try:
+                await pool.execute(command, still=True)
+            except RenodeError:
+                continue  # it was never made: the start has failed half-way
+
+
+class RenodeMachine:
+    """A board in a Renode process that it may share with others."""
+
+    simbus = None
+    carried = None
+
+    def __init__(
+        self,
+        engine: RenodeEngine,
+        pool: Pool,
+        name: str,
+        parts: Mapping[str, str],
+        *,
+        console: ByteStream,
+        link: ByteStream,
+    ) -> None:
+        self.console = console
+        self.link = link
+        self._engine = engine
+        self._pool = pool
+        self._name = name
+        self._parts = parts
+        self._asked = False
+        self._stopped = anyio.Event()
+        self._stopping = anyio.Lock()
+
+    @property
+    def pid(self) -> int:
+        """Renode's process, which other machines may share."""
+        return self._pool.process.pid
+
+    async def stop(self) -> Exit:
+        """Cut its power. Idempotent; returns when it is gone, and its process too if it was the last one."""
+        self._asked = True
+        async with self._stopping:
+            if not self._stopped.is_set():
+                with anyio.CancelScope(shield=True):
+                    await self._engine.leave(self._pool, self._name)
+                self._stopped.set()
+        return await self.wait()
+
+    async def reset(self) -> None:
+        """Press its reset button; its memory survives.
+
+        :raises LabError: it has ended, or Renode refuses.
+        """
+        await self._execute("machine Reset")
+
+    async def pause(self) -> None:
+        """Stop its clock; that of its neighbours goes on."""
+        await self._execute(f"emulation PauseLabMachine {quoted(self._name)}", still=True)
+
+    async def resume(self) -> None:
+        """Let it go on after `pause`."""
+        await self._execute(f"emulation StartLabMachine {quoted(self._name)}", still=True)
+
+    async def wait(self) -> Exit:
+        """Return when it has ended, by itself or by `stop`."""
+        code = 0
+        async with anyio.create_task_group() as tasks:
+
+            async def process_ended() -> None:
+                nonlocal code
+                code = await self._pool.process.wait()
+                tasks.cancel_scope.cancel()
+
+            tasks.start_soon(process_ended)
+            await self._stopped.wait()
+            tasks.cancel_scope.cancel()
+        if self._asked:
+            return Exit(code, "stopped", True)
+        return Exit(code, self._pool.process.reason(), False)
+
+    async def part(self, name: str, what: str, value: str = "") -> str:
+        """Read or set a property of a part, or call a method of it, as its C# model names them.
+
+        :param name: the part's name in the board's file.
+        :param what: for example ``Temperature`` or ``Pixels``.
+        :param value: what to set it to, or the method's argument; empty reads.
+        :raises UsageError: there is no such part, or a name is none.
+        :raises RenodeError: the model refused it.
+        """
+        if name not in self._parts:
+            raise UsageError(
+                f"there is no part {name!r}",
+                hint=f"The board has: {', '.join(sorted(self._parts)) or 'none'}.",
+            )
+        path = checked_name(self._parts[name])
+        # A signed number and a plain word are all that a part's property takes.
+        if value and not re.fullmatch(r"[+-]?\w+(\.\w+)?", value):
+            raise UsageError(f"{value!r} is no value for {name}.{what}", hint="Give a number or a word.")
+        return await self._execute(f"sysbus.{path} {checked_name(what)} {value}".rstrip())
+
+    async def virtual_seconds(self) -> float:
+        """Return the time that its clock shows."""
+        said = await self._execute("machine ElapsedVirtualTime")
+        found = re.search(r"(\d+):(\d+):(\d+(?:\.\d+)?)", said)
+        if found is None:
+            raise LabError(f"Renode said {said!r} when asked for the time")
+        hours, minutes, seconds = found.groups()
+        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+
+    async def _execute(self, command: str, *, still: bool = False) -> str:
+        if self._stopped.is_set():
+            raise LabError(f"{self._name} has been stopped and cannot do {command!r}")
+        return await self._pool.execute(command, self._name, still=still)
+
+
+def program() -> str:
+    """Return the Renode to run: ``RENODE``, or the one on PATH.
+
+    :raises MissingError: there is none, or it is too old.
+    """
+    named = os.environ.get("RENODE", "renode")
+    found = shutil.which(named)
+    if found is None:
+        raise MissingError(f"Renode is not on this machine ({named} was not found)", hint=_INSTALL)
+    version = _version(found)
+    if version < OLDEST:
+        raise MissingError(
+            f"{found} is Renode {'.'.join(map(str, version))}, and the lab needs 1.15 or newer", hint=_INSTALL
+        )
+    return found
+
+
+@functools.cache
+def _version(file: str) -> tuple[int, ...]:
+    """Return the version of a Renode, for example (1, 16)."""
+    try:
+        said = subprocess.run(
+            [file, "--version"], capture_output=True, text=True, timeout=30, check=False
+        ).stdout
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise MissingError(f"{file} could not be asked for its version: {error}", hint=_INSTALL) from error
+    found = re.search(r"v(\d+)\.(\d+)", said)
+    if found is None:
+        raise MissingError(f"{file} says no version: {said.strip()[:200]!r}", hint=_INSTALL)
+    return tuple(map(int, found.groups()))
+
+
+def script(launch: Launch, streams: Mapping[str, str], identity: str) -> str:
+    """Return the monitor script that makes the machine.
+
+    :param streams: names of the terminals for ``console`` and ``link``.
+    :param identity: file that holds the identity.
+    :raises UsageError: the board's template is wrong, or a name cannot be written.
+    """
+    board, renode, image = launch.board, launch.board.renode, launch.image
+    if renode is None or board.identity is None or image is None:
+        raise UsageError(f"board {board.name} is not one for engine 'renode'")
+    folder = boards.catalogue()[board.name].parent
+    templates = Environment(
+        loader=FileSystemLoader([folder, paths.data("platforms")]),
+        undefined=StrictUndefined,
+        autoescape=False,
+        keep_trailing_newline=True,
+    )
+    templates.filters["quoted"] = quoted
+    try:
+        return templates.get_template(renode.script).render(
+            machine=launch.device,
+            platform=_beside(folder, renode.platform),
+            image=image.absolute(),
+            identity=identity,
+            identity_address=f"{board.identity.address:#x}",
+            console=streams["console"],
+            console_uart=checked_name(renode.console),
+            link=streams["link"],
+            link_uart=checked_name(renode.link),
+        )
+    except TemplateError as error:
+        raise UsageError(f"{renode.script} of board {board.name}: {error}") from error
+
+
+def _beside(folder: Path, name: str) -> Path:
+    for candidate in (folder / name, paths.data("platforms") / name):
+        if candidate.is_file():
+            return candidate.absolute()
+    raise UsageError(f"there is no platform description {name}", hint=f"It is looked for in {folder}.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -12,6 +13,10 @@ from lab.plugins.guest import Error, Refused
 
 if TYPE_CHECKING:
     from lab.node.config import Config
+
+_STATUS, _MEASURING = 0x1D, 0x20  # BST-BME680-DS001, section 5.3.5
+_MEASURE_SECONDS = 1.0
+_POLL_SECONDS = 0.01
 
 Rgb = tuple[int, int, int]
 Edge = Literal["rising", "falling", "both"]
@@ -110,8 +115,20 @@ class _Bme680:
         import bme680  # type: ignore[import-untyped]
 
         smbus = _Smbus(hardware)
+
+        class Sensor(bme680.BME680):  # type: ignore[misc]
+            """Waits for the end of a measurement: the flag "new data" may still be that of the last one."""
+
+            def set_power_mode(self, value: int, blocking: bool = True) -> None:
+                super().set_power_mode(value, blocking)
+                ends = time.monotonic() + _MEASURE_SECONDS
+                while value == bme680.FORCED_MODE and smbus.read_byte_data(address, _STATUS) & _MEASURING:
+                    if time.monotonic() > ends:
+                        raise Refused(Error.TIMEOUT)
+                    time.sleep(_POLL_SECONDS)
+
         try:
-            self._sensor = bme680.BME680(address, smbus)
+            self._sensor = Sensor(address, smbus)
             self._sensor.set_gas_heater_temperature(320)
             self._sensor.set_gas_heater_duration(150)
             self._sensor.select_gas_heater_profile(0)

@@ -62,8 +62,8 @@ static void touch(const void *bytes, size_t size) {
 #include "functions.h" /* lab_api_*, written by the test from contract.h */
 
 static const uint32_t interesting[] = {
-    0,           1,          2,      3,          7,          255,        256,        MEMORY - 256,
-    MEMORY - 12, MEMORY - 1, MEMORY, MEMORY + 1, 0x7fffffff, 0x80000000, 0xfffffff0, 0xffffffff};
+    0,          1,          2,          3,      7,          255,        256,        MEMORY - 256, MEMORY - 12,
+    MEMORY - 8, MEMORY - 4, MEMORY - 1, MEMORY, MEMORY + 1, 0x7fffffff, 0x80000000, 0xfffffff0,   0xffffffff};
 
 static uint32_t hostile(void) {
     return rand() % 3 ? interesting[(size_t)rand() % (sizeof interesting / sizeof interesting[0])]

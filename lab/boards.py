@@ -111,6 +111,26 @@ class Serial:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Renode:
+    """How Renode is told to be this board.
+
+    :param script: the template of the monitor script that makes the machine, beside the board's file.
+    :param platform: the platform description it loads, beside the board's file.
+    :param link: the UART that carries the link, as the platform calls it.
+    :param console: the UART that carries the console.
+    :param parts: where each part is in the platform, by the name that commands call it.
+    """
+
+    script: str
+    platform: str
+    link: str
+    console: str
+    parts: Mapping[str, str] = field(default_factory=dict)
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
     """A simulated part on the simbus.
 
@@ -146,7 +166,7 @@ class Board:
 
     name: Name
     title: str
-    engine: Literal["qemu", "native", "serial"]
+    engine: Literal["qemu", "native", "renode", "serial"]
     firmware: Name | None = None
     cpu: str = ""
     app_pool: Size | None = None
@@ -156,6 +176,7 @@ class Board:
     pins: Mapping[str, Annotated[int, Field(ge=0, le=255)]] = field(default_factory=dict)
     parts: tuple[Part, ...] = ()
     qemu: Qemu | None = None
+    renode: Renode | None = None
     serial: Serial | None = None
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
@@ -168,6 +189,7 @@ _TABLES: Mapping[str, type] = {
     "uarts": Uarts,
     "identity": Identity,
     "qemu": Qemu,
+    "renode": Renode,
     "serial": Serial,
     "parts": Part,
 }
@@ -333,6 +355,10 @@ def _check(board: Board, file: Path) -> None:
                 raise wrong(
                     f"memory.{name}.file: QEMU keeps only its main RAM in a file", "Let qemu.ram name it."
                 )
+    if board.engine == "renode":
+        for key, missing in (("renode", board.renode is None), ("identity", board.identity is None)):
+            if missing:
+                raise wrong(f"table [{key}] is missing", "Engine 'renode' needs it; see docs/boards.md.")
     if board.engine == "serial" and board.serial is None:
         raise wrong("table [serial] is missing", "Engine 'serial' needs it; it may be empty.")
 

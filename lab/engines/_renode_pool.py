@@ -102,7 +102,7 @@ class Pool:
                 [
                     "/bin/sh",
                     "-c",
-                    f'exec "$@" <&{end}',
+                    f'exec "$@" </proc/self/fd/{end}',
                     "renode",
                     self._program,
                     *_OPTIONS,
@@ -189,8 +189,8 @@ class Pool:
         """Run a monitor command and return what the monitor said.
 
         :param machine: the machine it is about; none for the whole process.
-        :param still: stop all clocks meanwhile, as making, starting and removing machines needs it. No machine
-            notices: virtual time stands still.
+        :param still: stop all clocks meanwhile, as making, starting and removing machines needs it; no
+            machine notices.
         :raises RenodeError: Renode refused it.
         :raises LabError: the process has ended.
         """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import os
 import re
 import shutil
@@ -37,6 +38,7 @@ class RenodeEngine:
     def __init__(self) -> None:
         self._pools: list[Pool] = []
         self._choosing = anyio.Lock()
+        self._renamed = itertools.count()
 
     def check(self, board: Board) -> None:
         """Raise `MissingError` if Renode is not installed or too old."""
@@ -51,24 +53,28 @@ class RenodeEngine:
         renode = launch.board.renode
         if renode is None:
             raise UsageError(f"board {launch.board.name} is not one for engine 'renode'")
-        name = checked_name(launch.device)
+        name = self._named(launch.device)
         launch.folder.mkdir(parents=True, exist_ok=True)
         pool = await self._room(name, launch.folder)
         streams = {"console": f"{name}-console", "link": f"{name}-link"}
         identity = memory_file(launch.identity)
         try:
-            await pool.include(script(launch, streams, f"/proc/{os.getpid()}/fd/{identity}"))
+            await pool.include(script(launch, name, streams, f"/proc/{os.getpid()}/fd/{identity}"))
             console = await pool.arrival(streams["console"])
             link = await pool.arrival(streams["link"])
-            machine = RenodeMachine(self, pool, name, renode.parts, console=console, link=link)
-            await machine.resume()
+            await pool.execute(f"emulation StartLabMachine {quoted(name)}", still=True)
         except BaseException:
             with anyio.CancelScope(shield=True):
                 await self.leave(pool, name)
             raise
         finally:
             os.close(identity)
-        return machine
+        return RenodeMachine(self, pool, name, renode.parts, console=console, link=link)
+
+    def _named(self, device: str) -> str:
+        """Return what a device is called in Renode, where a dot leads from a thing to its part."""
+        name = checked_name(device)
+        return f"{name.replace('.', '_')}-{next(self._renamed)}" if "." in name else name
 
     async def _room(self, name: str, folder: Path) -> Pool:
         """Return a process with a place for one more, which is taken from now on."""
@@ -153,12 +159,15 @@ class RenodeMachine:
         await self._execute("machine Reset")
 
     async def pause(self) -> None:
-        """Stop its clock; that of its neighbours goes on."""
-        await self._execute(f"emulation PauseLabMachine {quoted(self._name)}", still=True)
+        """Halt its processor, as a debugger does; its neighbours go on, and so do its timers.
+
+        Machines of one process share their virtual time: stopping it for one would stop it for all.
+        """
+        await self._execute(f"emulation HaltLabMachine {quoted(self._name)} true")
 
     async def resume(self) -> None:
         """Let it go on after `pause`."""
-        await self._execute(f"emulation StartLabMachine {quoted(self._name)}", still=True)
+        await self._execute(f"emulation HaltLabMachine {quoted(self._name)} false")
 
     async def wait(self) -> Exit:
         """Return when it has ended, by itself or by `stop`."""
@@ -206,10 +215,10 @@ class RenodeMachine:
         hours, minutes, seconds = found.groups()
         return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
 
-    async def _execute(self, command: str, *, still: bool = False) -> str:
+    async def _execute(self, command: str) -> str:
         if self._stopped.is_set():
             raise LabError(f"{self._name} has been stopped and cannot do {command!r}")
-        return await self._pool.execute(command, self._name, still=still)
+        return await self._pool.execute(command, self._name)
 
 
 def program() -> str:
@@ -244,9 +253,10 @@ def _version(file: str) -> tuple[int, ...]:
     return tuple(map(int, found.groups()))
 
 
-def script(launch: Launch, streams: Mapping[str, str], identity: str) -> str:
+def script(launch: Launch, name: str, streams: Mapping[str, str], identity: str) -> str:
     """Return the monitor script that makes the machine.
 
+    :param name: what Renode calls the machine.
     :param streams: names of the terminals for ``console`` and ``link``.
     :param identity: file that holds the identity.
     :raises UsageError: the board's template is wrong, or a name cannot be written.
@@ -264,7 +274,7 @@ def script(launch: Launch, streams: Mapping[str, str], identity: str) -> str:
     templates.filters["quoted"] = quoted
     try:
         return templates.get_template(renode.script).render(
-            machine=launch.device,
+            machine=name,
             platform=_beside(folder, renode.platform),
             image=image.absolute(),
             identity=identity,

@@ -25,4 +25,4 @@ def test_models(tmp_path: Path) -> None:
         ["renode-test", "-r", tmp_path, *SUITES], capture_output=True, text=True, timeout=600, check=False
     )
     assert ran.returncode == 0, ran.stdout
-    assert ran.stdout.count("finished successfully") == len(SUITES)
+    assert ran.stdout.count("robot finished successfully in") == len(SUITES)

@@ -1,0 +1,271 @@
+//
+// The lab's end inside Renode: runs monitor commands for it and carries UARTs to it.
+//
+// It connects out to a port that the lab has bound on the loopback interface before it started Renode, and shows the
+// token that only the two of them know. Renode's own servers listen on every interface, know no token, and a port for
+// them has to be guessed.
+//
+using System;
+using System.Collections.Concurrent;
+using System.Collections.Generic;
+using System.Diagnostics;
+using System.IO;
+using System.Linq;
+using System.Net;
+using System.Net.Sockets;
+using System.Text;
+using System.Threading;
+using Antmicro.Migrant;
+using Antmicro.Renode.Backends.Terminals;
+using Antmicro.Renode.Core;
+using Antmicro.Renode.Exceptions;
+using Antmicro.Renode.UserInterface;
+using Antmicro.Renode.Utilities;
+using Monitor = Antmicro.Renode.UserInterface.Monitor;
+
+namespace Antmicro.Renode.Lab
+{
+    public static class LabAgentExtensions
+    {
+        /// <summary>Serves the lab that listens on <paramref name="port"/> until it hangs up; then Renode ends.</summary>
+        public static void ConnectLab(this Emulation emulation, int port, string token)
+        {
+            Connection.Port = port;
+            Connection.Token = token;
+            var agent = new LabAgent(Connection.Open("control"));
+            new Thread(agent.Run) { IsBackground = true, Name = "Lab agent" }.Start();
+        }
+
+        /// <summary>Makes a terminal called <paramref name="name"/> whose bytes come from and go to the lab.</summary>
+        public static void CreateLabTerminal(this Emulation emulation, string name)
+        {
+            emulation.ExternalsManager.AddExternal(new LabTerminal(Connection.Open(name)), name);
+        }
+
+        /// <summary>Lets a machine run from the end of this request on.</summary>
+        public static void StartLabMachine(this Emulation emulation, string name)
+        {
+            LabAgent.Running.Add(name);
+        }
+
+        /// <summary>
+        /// Halts or releases a machine's processors, as a debugger does: its timers go on. A machine that is paused
+        /// in Renode's own way stops the time that all machines share.
+        /// </summary>
+        public static void HaltLabMachine(this Emulation emulation, string name, bool halted)
+        {
+            foreach(var cpu in emulation[name].SystemBus.GetCPUs())
+            {
+                cpu.IsHalted = halted;
+            }
+        }
+
+        /// <summary>Hangs up and forgets a terminal.</summary>
+        public static void RemoveLabTerminal(this Emulation emulation, string name)
+        {
+            IExternal terminal;
+            if(!emulation.ExternalsManager.TryGetByName(name, out terminal) || !(terminal is LabTerminal))
+            {
+                throw new RecoverableException(String.Format("There is no lab terminal {0}", name));
+            }
+            emulation.ExternalsManager.RemoveExternal(terminal);
+            ((LabTerminal)terminal).Dispose();
+        }
+    }
+
+    internal static class Connection
+    {
+        /// <summary>Connects to the lab and says what the connection is for: one line, the token and a name.</summary>
+        public static NetworkStream Open(string name)
+        {
+            var client = new TcpClient { NoDelay = true };
+            client.Connect(IPAddress.Loopback, Port);
+            var stream = client.GetStream();
+            var hello = Encoding.UTF8.GetBytes(Token + " " + name + "\n");
+            stream.Write(hello, 0, hello.Length);
+            return stream;
+        }
+
+        public static int Port;
+        public static string Token;
+    }
+
+    /// <summary>
+    /// Answers requests one by one. Request: a byte that is 1 if all clocks must stand still meanwhile, machine and
+    /// command; answer: a byte that is 1 if it was done, and what the monitor said. Each text is UTF-8 behind its
+    /// length, 4 bytes, little endian.
+    /// </summary>
+    internal class LabAgent
+    {
+        public LabAgent(Stream stream)
+        {
+            reader = new BinaryReader(stream);
+            writer = new BinaryWriter(stream);
+            monitor = ObjectCreator.Instance.GetSurrogate<Monitor>();
+        }
+
+        public void Run()
+        {
+            try
+            {
+                while(true)
+                {
+                    var still = reader.ReadBoolean();
+                    var machine = ReadText();
+                    var command = ReadText();
+                    string said;
+                    if(still)
+                    {
+                        // While the clock hands out quanta it keeps its lock, and a new machine never gets it.
+                        EmulationManager.Instance.CurrentEmulation.PauseAll();
+                    }
+                    var done = Execute(machine, command, out said);
+                    if(still)
+                    {
+                        Resume();
+                    }
+                    var text = Encoding.UTF8.GetBytes(said);
+                    writer.Write(done);
+                    writer.Write(text.Length);
+                    writer.Write(text);
+                    writer.Flush();
+                }
+            }
+            catch(IOException)
+            {
+                // The lab is gone, however it ended; nobody is left to stop this process.
+                Process.GetCurrentProcess().Kill();
+            }
+        }
+
+        private bool Execute(string machine, string command, out string said)
+        {
+            var interaction = new CommandInteractionEater();
+            var previous = monitor.Interaction;
+            monitor.Interaction = interaction;
+            try
+            {
+                IMachine found = null;
+                if(machine != "" && !EmulationManager.Instance.CurrentEmulation.TryGetMachineByName(machine, out found))
+                {
+                    said = "There is no machine " + machine;
+                    return false;
+                }
+                monitor.Machine = found;
+                var parsed = monitor.Parse(command, interaction);
+                var error = interaction.GetError();
+                said = error != "" ? error : interaction.GetContents();
+                return parsed && error == "";
+            }
+            catch(Exception e)
+            {
+                said = e.Message;
+                return false;
+            }
+            finally
+            {
+                monitor.Interaction = previous;
+            }
+        }
+
+        /// <summary>As Emulation.StartAll, but for the machines that are meant to run.</summary>
+        private static void Resume()
+        {
+            var emulation = EmulationManager.Instance.CurrentEmulation;
+            Running.RemoveWhere(name => !emulation.Names.Contains(name));
+            foreach(var name in Running)
+            {
+                emulation[name].Start();
+            }
+            emulation.MasterTimeSource.Start();
+        }
+
+        private string ReadText()
+        {
+            var length = reader.ReadInt32();
+            var bytes = reader.ReadBytes(length);
+            if(bytes.Length < length)
+            {
+                throw new EndOfStreamException();
+            }
+            return Encoding.UTF8.GetString(bytes);
+        }
+
+        /// <summary>The machines that run whenever the clocks do.</summary>
+        public static readonly HashSet<string> Running = new HashSet<string>();
+
+        private readonly BinaryReader reader;
+        private readonly BinaryWriter writer;
+        private readonly Monitor monitor;
+    }
+
+    /// <summary>A UART's other end in the lab. Bytes wait in memory for a slow reader: the clock never waits for it.</summary>
+    [Transient]
+    public class LabTerminal : BackendTerminal, IDisposable
+    {
+        public LabTerminal(Stream stream)
+        {
+            this.stream = stream;
+            new Thread(Receive) { IsBackground = true, Name = "Lab terminal, to the UART" }.Start();
+            new Thread(Send) { IsBackground = true, Name = "Lab terminal, from the UART" }.Start();
+        }
+
+        public override void WriteChar(byte value)
+        {
+            outgoing.TryAdd(value);
+        }
+
+        public void Dispose()
+        {
+            outgoing.CompleteAdding();
+        }
+
+        private void Receive()
+        {
+            var buffer = new byte[4096];
+            try
+            {
+                int count;
+                while((count = stream.Read(buffer, 0, buffer.Length)) > 0)
+                {
+                    for(var i = 0; i < count; i++)
+                    {
+                        CallCharReceived(buffer[i]);
+                    }
+                }
+            }
+            catch(IOException)
+            {
+            }
+            catch(ObjectDisposedException)
+            {
+            }
+        }
+
+        private void Send()
+        {
+            var buffer = new byte[4096];
+            try
+            {
+                byte value;
+                while(outgoing.TryTake(out value, Timeout.Infinite))
+                {
+                    var count = 0;
+                    do
+                    {
+                        buffer[count++] = value;
+                    }
+                    while(count < buffer.Length && outgoing.TryTake(out value));
+                    stream.Write(buffer, 0, count);
+                }
+            }
+            catch(IOException)
+            {
+            }
+            stream.Dispose();
+        }
+
+        private readonly Stream stream;
+        private readonly BlockingCollection<byte> outgoing = new BlockingCollection<byte>();
+    }
+}

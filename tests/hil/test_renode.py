@@ -1,0 +1,181 @@
+"""Engine `renode` with a real Renode and a small firmware that shows what its UARTs carry."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import anyio
+import pytest
+from anyio.abc import ByteReceiveStream
+
+from lab import boards
+from lab.engines import Launch
+from lab.engines._renode_pool import RenodeError
+from lab.engines.renode import RenodeEngine, RenodeMachine
+from lab.errors import LabError, UsageError
+
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.hil,
+    pytest.mark.renode,
+    pytest.mark.skipif(
+        shutil.which(os.environ.get("RENODE", "renode")) is None, reason="renode is not installed"
+    ),
+    pytest.mark.skipif(
+        shutil.which("arm-none-eabi-gcc") is None, reason="arm-none-eabi-gcc is not installed"
+    ),
+]
+
+FIRMWARE = Path(__file__).parents[2] / "renode" / "tests" / "firmware"
+COMPILER = ["arm-none-eabi-gcc", "-mcpu=cortex-m4", "-mthumb", "-O1", "-ffreestanding", "-nostartfiles"]
+BOARD = boards.load("stm32f746g_disco")
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    image = tmp_path_factory.mktemp("firmware") / "echo.elf"
+    sources = [FIRMWARE / "echo.c", FIRMWARE / "start.c"]
+    libraries = ["-specs=picolibc.specs", "-T", FIRMWARE / "parts.ld"]
+    subprocess.run([*COMPILER, *libraries, *sources, "-o", image], check=True)
+    return image
+
+
+@pytest.fixture(scope="module")
+async def machines(
+    image: Path, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[list[RenodeMachine]]:
+    """Two machines of one process, their consoles unread, in folders that need quoting."""
+    engine = RenodeEngine()
+    engine.check(BOARD)
+    folder = tmp_path_factory.mktemp("it's \N{GREEK SMALL LETTER MU}-lab")
+    started = [
+        await engine.start(Launch(name, BOARD, image, b"LABI", folder / name)) for name in ("one", "two.b")
+    ]
+    yield started
+    for machine in started:
+        ended = await machine.stop()
+        assert ended.asked
+
+
+async def line(stream: ByteReceiveStream) -> bytes:
+    found = b""
+    with anyio.fail_after(30):
+        while not found.endswith(b"\n"):
+            found += await stream.receive(1)
+    return found
+
+
+async def exactly(stream: ByteReceiveStream, size: int) -> bytes:
+    found = b""
+    with anyio.fail_after(30):
+        while len(found) < size:
+            found += await stream.receive(size - len(found))
+    return found
+
+
+async def test_streams_are_whole_from_the_first_byte(machines: list[RenodeMachine]) -> None:
+    for machine in machines:
+        assert await line(machine.console) == b"identity LABI boots 1\n"
+    data = bytes(range(256)) * 8
+    for machine in machines:
+        await machine.link.send(data)
+    for machine in machines:
+        assert await exactly(machine.link, len(data)) == data
+
+
+async def test_machines_share_a_process(machines: list[RenodeMachine]) -> None:
+    one, two = machines
+    assert one.pid == two.pid
+
+
+async def test_reset_leaves_memory_and_neighbour(machines: list[RenodeMachine]) -> None:
+    one, two = machines
+    await one.reset()
+    assert await line(one.console) == b"identity LABI boots 2\n"
+    await two.link.send(b"still here")
+    assert await exactly(two.link, 10) == b"still here"
+
+
+async def test_a_paused_machine_does_nothing_and_loses_nothing(machines: list[RenodeMachine]) -> None:
+    one, two = machines
+    await one.pause()
+    await one.link.send(b"later")
+    await two.link.send(b"now")
+    assert await exactly(two.link, 3) == b"now"
+    with anyio.move_on_after(0.2) as waited:
+        await one.link.receive()
+    assert waited.cancelled_caught
+    await one.resume()
+    assert await exactly(one.link, 5) == b"later"
+
+
+async def test_parts_are_reached_by_name(machines: list[RenodeMachine]) -> None:
+    one, two = machines
+    await one.part("bme680", "Temperature", "31.5")
+    assert await one.part("bme680", "Temperature") == "31.5"
+    assert await two.part("bme680", "Temperature") == "22"
+    assert await one.part("ws2812", "GetPixel", "10") == "000000"
+    with pytest.raises(RenodeError, match="outside the part's range"):
+        await one.part("bme680", "Temperature", "86")
+    with pytest.raises(UsageError, match="no part"):
+        await one.part("bme280", "Temperature")
+
+
+@pytest.mark.parametrize("value", ["1; quit", "1\nquit", '"1"', "@/etc/passwd", "$x", "1 2"])
+async def test_a_value_is_no_command(machines: list[RenodeMachine], value: str) -> None:
+    with pytest.raises(UsageError, match="no value"):
+        await machines[0].part("bme680", "Temperature", value)
+    with pytest.raises(UsageError, match="no name"):
+        await machines[0].part("bme680", value, "1")
+
+
+async def test_time_goes_on(machines: list[RenodeMachine]) -> None:
+    before = await machines[0].virtual_seconds()
+    await machines[0].link.send(b"x")
+    await exactly(machines[0].link, 1)
+    assert await machines[0].virtual_seconds() > before
+
+
+async def test_a_wrong_platform_says_what_is_wrong(
+    machines: list[RenodeMachine], image: Path, tmp_path: Path
+) -> None:
+    engine = machines[0]._engine
+    (tmp_path / "wrong.repl").write_text("cpu: CPU.NoSuchThing @ sysbus\n")
+    assert BOARD.renode is not None
+    board = replace(BOARD, renode=replace(BOARD.renode, platform=str(tmp_path / "wrong.repl")))
+    with pytest.raises(RenodeError, match="NoSuchThing"):
+        await engine.start(Launch("three", board, image, b"LABI", tmp_path / "three"))
+    await machines[1].link.send(b"unharmed")
+    assert await exactly(machines[1].link, 8) == b"unharmed"
+
+
+async def test_an_image_that_is_none(machines: list[RenodeMachine], tmp_path: Path) -> None:
+    engine = machines[0]._engine
+    wrong = tmp_path / "image.elf"
+    wrong.write_bytes(b"not an ELF")
+    with pytest.raises(RenodeError, match="ELF"):
+        await engine.start(Launch("four", BOARD, wrong, b"LABI", tmp_path / "four"))
+
+
+async def test_a_killed_process_ends_its_machines(image: Path, tmp_path: Path) -> None:
+    engine = RenodeEngine()
+    machine = await engine.start(Launch("mortal", BOARD, image, b"LABI", tmp_path))
+    os.killpg(machine.pid, signal.SIGKILL)
+    with anyio.fail_after(30):
+        ended = await machine.wait()
+    assert not ended.asked
+    assert "SIGKILL" in ended.reason
+    with pytest.raises(LabError, match="has ended"):
+        await machine.part("bme680", "Temperature")
+    await machine.stop()

@@ -1,0 +1,106 @@
+"""Engine `renode` as far as it goes without Renode: names, quoting, the script of a machine, versions."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lab import boards, paths
+from lab.engines import Launch
+from lab.engines._renode_pool import checked_name, quoted
+from lab.engines.renode import program, script
+from lab.errors import MissingError, UsageError
+
+BOARDS = [board for board in boards.boards() if board.engine == "renode"]
+STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+"""A string, as Renode's tokenizer has it."""
+
+
+@given(st.text())
+def test_a_quoted_text_is_one_string(text: str) -> None:
+    try:
+        written = quoted(text)
+    except UsageError:
+        assert any(ord(c) < 0x20 for c in text) or '\\"' in text or text.endswith("\\")
+        return
+    assert STRING.fullmatch(written)
+    assert written[1:-1].replace('\\"', '"') == text
+
+
+@pytest.mark.parametrize("name", ["", "-x", "a b", "a;b", "a\nb", 'a"b', "$a", "@a", "a" * 200])
+def test_what_is_no_name(name: str) -> None:
+    with pytest.raises(UsageError):
+        checked_name(name)
+
+
+@pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.name)
+def test_a_board_s_script(board: boards.Board, tmp_path: Path) -> None:
+    assert board.renode is not None
+    launch = Launch("dev-1", board, tmp_path / 'a "b" ü.elf', b"", tmp_path)
+    lines = script(launch, "dev-1", {"console": "c", "link": "l"}, "/dev/null").splitlines()
+    assert 'mach create "dev-1"' in lines
+    assert f'connector Connect sysbus.{board.renode.link} "l"' in lines
+    assert f"    sysbus LoadELF {quoted(launch.image or '')}" in lines
+    assert not [line for line in lines if "{{" in line]
+
+
+@pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.name)
+def test_a_board_s_platform_holds_what_the_board_names(board: boards.Board) -> None:
+    """No link of the chain from a command to a model is missing, and nothing is downloaded."""
+    assert board.renode is not None
+    text = _platform(paths.data("platforms") / board.renode.platform)
+    for uart in (board.renode.console, board.renode.link):
+        assert re.search(rf"^{uart}: UART\.", text, re.MULTILINE)
+    for path in board.renode.parts.values():
+        bus, part = path.split(".")
+        assert re.search(rf"^{part}: [\w.]+ @ {bus}\b", text, re.MULTILINE), path
+    assert "http" not in text
+    assert "PythonPeripheral" not in text
+
+
+def _platform(file: Path) -> str:
+    text = file.read_text("utf-8")
+    for used in re.findall(r'^using "\./([^"]+)"', text, re.MULTILINE):
+        text += _platform(file.parent / used)
+    return text
+
+
+def test_a_template_s_mistake_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    board = BOARDS[0]
+    assert board.renode is not None
+    wrong = replace(board, renode=replace(board.renode, script="none.resc.j2"))
+    with pytest.raises(UsageError, match=r"none\.resc\.j2"):
+        script(Launch("d", wrong, tmp_path, b"", tmp_path), "d", {"console": "c", "link": "l"}, "")
+
+
+def test_renode_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RENODE", "/nowhere/renode")
+    with pytest.raises(MissingError, match="/nowhere/renode"):
+        program()
+
+
+@pytest.mark.parametrize(
+    ("says", "complaint"), [("Renode v1.14.0.1", "1.15 or newer"), ("hello", "says no version")]
+)
+def test_renode_is_not_what_it_should_be(
+    says: str, complaint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    impostor = tmp_path / "renode"
+    impostor.write_text(f"#!/bin/sh\necho '{says}'\n")
+    impostor.chmod(0o755)
+    monkeypatch.setenv("RENODE", str(impostor))
+    with pytest.raises(MissingError, match=complaint):
+        program()
+
+
+def test_a_new_renode_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    new = tmp_path / "renode"
+    new.write_text("#!/bin/sh\necho 'Renode v1.16.1.2'\n")
+    new.chmod(0o755)
+    monkeypatch.setenv("RENODE", str(new))
+    assert program() == str(new)

@@ -115,8 +115,8 @@ class Wire:
 
     def __init__(self) -> None:
         self._near, self._far = socket.socketpair()
-        # QEMU writes byte by byte, and each byte counts as hundreds here: at the default of 208 KiB the board's
-        # UART is full after a few hundred. The kernel cuts this down to twice net.core.wmem_max.
+        # QEMU writes byte by byte, and each byte counts as hundreds here: with the default of 208 KiB the
+        # board's UART is full after a few hundred. The kernel cuts this down to twice net.core.wmem_max.
         self._far.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
 
     @property

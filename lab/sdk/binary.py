@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -18,7 +18,7 @@ _TYPES = {
     0x6F: "externref",
 }
 _KINDS = ("func", "table", "memory", "global")
-_TYPE, _IMPORT, _FUNCTION, _MEMORY, _GLOBAL, _EXPORT, _CODE = 1, 2, 3, 5, 6, 7, 10
+_CUSTOM, _TYPE, _IMPORT, _FUNCTION, _MEMORY, _GLOBAL, _EXPORT, _START, _CODE = 0, 1, 2, 3, 5, 6, 7, 8, 10
 
 T = TypeVar("T")
 
@@ -67,6 +67,8 @@ class Module:
     :param pages: initial pages of its memory, 0 if it has none of its own.
     :param heap_base: the exported ``__heap_base``: where what the linker has laid out ends.
     :param sizes_memory: whether it holds ``memory.size`` or ``memory.grow``.
+    :param starts: whether it has a start function.
+    :param custom: contents of its custom sections by name; of several with one name, the first.
     """
 
     imports: tuple[Import, ...]
@@ -74,6 +76,8 @@ class Module:
     pages: int
     heap_base: int | None
     sizes_memory: bool
+    starts: bool
+    custom: Mapping[str, bytes]
 
     @property
     def memory(self) -> int:
@@ -94,7 +98,14 @@ class Module:
 
 def read(module: bytes) -> Module:
     """Read a module that a validator has found valid (`lab.sdk.validate.check_features`)."""
-    sections = dict(_sections(module))
+    sections: dict[int, _Reader] = {}
+    custom: dict[str, bytes] = {}
+    for section, start, end in _sections(module):
+        reader = _Reader(module, start)
+        if section == _CUSTOM:
+            custom.setdefault(reader.name(), module[reader.at : end])
+        else:
+            sections[section] = reader
 
     def items(section: int, item: Callable[[_Reader], T]) -> list[T]:
         return sections[section].vector(item) if section in sections else []
@@ -120,15 +131,42 @@ def read(module: bytes) -> Module:
         pages=memories[0] if memories else 0,
         heap_base=heap_base,
         sizes_memory=any(items(_CODE, _Reader.function_sizes_memory)),
+        starts=_START in sections,
+        custom=custom,
     )
 
 
-def _sections(module: bytes) -> Iterator[tuple[int, _Reader]]:
+def without_custom(module: bytes) -> bytes:
+    """Return `module` without its custom sections: compilers' names and notes, which a device only stores."""
+    made = module[:8]
+    for section, start, end in _sections(module):
+        if section != _CUSTOM:
+            made += bytes([section]) + _unsigned(end - start) + module[start:end]
+    return made
+
+
+def with_custom(module: bytes, name: str, content: bytes) -> bytes:
+    """Return `module` with a custom section more, before all others."""
+    body = _unsigned(len(name)) + name.encode() + content
+    return module[:8] + bytes([_CUSTOM]) + _unsigned(len(body)) + body + module[8:]
+
+
+def _sections(module: bytes) -> Iterator[tuple[int, int, int]]:
+    """Yield each section: what it is, where its content starts and ends."""
     reader = _Reader(module, 8)
     while reader.at < len(module):
         section, size = reader.byte(), reader.unsigned()
-        yield section, _Reader(module, reader.at)
+        yield section, reader.at, reader.at + size
         reader.at += size
+
+
+def _unsigned(value: int) -> bytes:
+    """LEB128, 5.2.2."""
+    made = bytearray()
+    while value >= 0x80:
+        made.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*made, value])
 
 
 class _Reader:

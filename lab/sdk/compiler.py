@@ -10,8 +10,10 @@ from typing import Any
 
 from lab.boards import Board
 from lab.errors import UsageError
+from lab.modules import check_module
 from lab.sdk import manifest as manifests
 from lab.sdk import optimise
+from lab.sdk.binary import without_custom
 from lab.sdk.languages import Job, Language, languages
 from lab.sdk.manifest import Build, Manifest, allowed
 from lab.sdk.validate import check
@@ -89,11 +91,13 @@ def compile(
         progress(f"compiling {app.name} ({language.name})")
         warnings = language.build(replace(app, output=made))
         optimiser = optimise.shrink(made)
+        check_module(made.read_bytes(), app.name)
+        content = without_custom(made.read_bytes())
         if manifest is not None:
-            made.write_bytes(manifests.embed(manifest, made.read_bytes()))
-        content = made.read_bytes()
+            content = manifests.embed(manifest, content)
+        made.write_bytes(content)
         progress(f"checking {app.name}")
-        module = check(content, app.name, manifest=manifest, board=board)
+        module = check(content, app.name, board=board)
         made.replace(target)
     return Compiled(
         name=app.name,

@@ -13,6 +13,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from lab.errors import UsageError
+from lab.sdk.binary import with_custom
 from lab.wire import messages
 
 FILE = "app.toml"
@@ -32,8 +33,8 @@ class Permissions:
     :param i2c: 7-bit addresses that `i2c.transfer` may go to.
     """
 
-    interfaces: tuple[str, ...] = ()
-    i2c: tuple[Address, ...] = ()
+    interfaces: Annotated[tuple[str, ...], Field(max_length=24)] = ()
+    i2c: Annotated[tuple[Address, ...], Field(max_length=16)] = ()
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
@@ -42,11 +43,11 @@ class Permissions:
 class Limits:
     """What an app may use up.
 
-    :param memory: bytes of linear memory; none leaves it to the board.
-    :param instructions: WebAssembly instructions of one call; none leaves it to the board.
+    :param memory: bytes of linear memory; none leaves it to the device.
+    :param instructions: WebAssembly instructions of one call; none leaves it to the device.
     """
 
-    memory: Annotated[int, Field(ge=0, le=0x1_0000_0000)] | None = None
+    memory: Annotated[int, Field(ge=1, le=0xFFFF_FFFF)] | None = None
     instructions: Annotated[int, Field(ge=1, le=0x7FFF_FFFF)] | None = None
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
@@ -96,28 +97,15 @@ _WORDS = {
 
 
 def embed(manifest: Manifest, module: bytes) -> bytes:
-    """Return `module` with its manifest in the custom section ``lab:manifest``, where a device looks for it.
-
-    WebAssembly core specification 2.0, section 5.5.3; the contents are `manifest` of lab/wire/wire.cddl.
-    """
+    """Return `module` with its manifest in the section where devices look for it (wire.cddl, `manifest`)."""
     record = messages.Manifest(
         version=1,
         interfaces=manifest.permissions.interfaces,
         i2c=manifest.permissions.i2c,
-        memory=min(manifest.limits.memory or 0, 0xFFFF_FFFF),
+        memory=manifest.limits.memory or 0,
         instructions=manifest.limits.instructions or 0,
     )
-    contents = bytes([len(SECTION)]) + SECTION.encode() + messages.pack(record)
-    return module + b"\0" + _leb128(len(contents)) + contents
-
-
-def _leb128(value: int) -> bytes:
-    """Return an unsigned number as the module format has it (section 5.2.2)."""
-    encoded = bytearray()
-    while value > 0x7F:
-        encoded.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*encoded, value])
+    return with_custom(module, SECTION, messages.pack(record))
 
 
 def load(folder: Path) -> Manifest:

@@ -10,7 +10,8 @@ from lab.errors import LabError
 from lab.modules import check_module
 from lab.sdk import binary
 from lab.sdk.binary import Export, Import, Module, Signature
-from lab.sdk.manifest import FILE, Manifest, allowed
+from lab.sdk.manifest import FILE, SECTION, allowed
+from lab.wire import messages
 
 if TYPE_CHECKING:
     import wasmtime
@@ -34,14 +35,17 @@ _ABSENT = (
     "wide_arithmetic",
 )
 
+# What WAMR would call by itself while it makes an instance (firmware/core/apps/inspect.c).
+_AUTOMATIC = ("__wasm_call_ctors", "__post_instantiate")
 
-def check(
-    content: bytes, what: str, *, manifest: Manifest | None = None, board: Board | None = None
-) -> Module:
+# What a module without a manifest may import: what touches nothing else (firmware/core/apps/manifest.h).
+_HARMLESS = ("log", "clock", "publish", "kv", "system-info")
+
+
+def check(content: bytes, what: str, *, board: Board | None = None) -> Module:
     """Judge a core module as a device will, and return what it says of itself.
 
     :param what: how to name it in the error.
-    :param manifest: what it may import and use up; without it, all that the contract offers.
     :param board: whose memory for apps it must fit into.
     :raises UsageError: it is not a core module at all.
     :raises LabError: no device would run it, or its manifest does not cover it; the message says why.
@@ -51,8 +55,8 @@ def check(
     module = binary.read(content)
     _check_imports(module, what)
     _check_exports(module, what)
-    if manifest is not None:
-        _check_permissions(module, what, manifest)
+    manifest = _manifest(module, what)
+    _check_permissions(module, what, manifest)
     _check_size(len(content), module, what, manifest, board)
     return module
 
@@ -99,9 +103,20 @@ def _check_imports(module: Module, what: str) -> None:
 
 
 def _check_exports(module: Module, what: str) -> None:
-    for name, signature in (*contract.EXPORTS.items(), ("cabi_realloc", contract.REALLOC)):
+    called = {
+        **contract.EXPORTS,
+        "cabi_realloc": contract.REALLOC,
+        "_initialize": contract.Signature((), ()),
+    }
+    for name, signature in called.items():
         if export := module.export(name):
             _check_signature(export, Signature(*signature), f"{what} exports {name}")
+    automatic = [f"exports {name}" for name in _AUTOMATIC if module.export(name)]
+    for does in ["has a start function", *automatic] if module.starts else automatic:
+        raise LabError(
+            f"{what} {does}, which would run without a budget of instructions",
+            hint="Export _initialize instead: devices call it first.",
+        )
 
 
 def _check_signature(entry: Import | Export, signature: Signature, does: str) -> None:
@@ -112,9 +127,19 @@ def _check_signature(entry: Import | Export, signature: Signature, does: str) ->
         )
 
 
-def _check_permissions(module: Module, what: str, manifest: Manifest) -> None:
-    interfaces = {_interface(name): name for name in contract.IMPORTS}
-    permitted = manifest.permissions.interfaces
+def _manifest(module: Module, what: str) -> messages.Manifest | None:
+    section = module.custom.get(SECTION)
+    if section is None:
+        return None
+    try:
+        return messages.unpack(messages.Manifest, section)
+    except messages.BodyError as error:
+        raise LabError(f"{what} carries a manifest that is none: {error}") from error
+
+
+def _check_permissions(module: Module, what: str, manifest: messages.Manifest | None) -> None:
+    interfaces = [_interface(name) for name in contract.IMPORTS]
+    permitted = _HARMLESS if manifest is None else manifest.interfaces
     for name in permitted:
         if name not in interfaces:
             raise LabError(
@@ -122,11 +147,17 @@ def _check_permissions(module: Module, what: str, manifest: Manifest) -> None:
                 hint=allowed("interfaces", name, interfaces),
             )
     for entry in module.imports:
-        if (name := _interface(entry.module)) not in permitted:
+        if (name := _interface(entry.module)) in permitted:
+            continue
+        if manifest is None:
             raise LabError(
-                f"{what} imports {entry}, which its {FILE} does not permit",
-                hint=f'Add "{name}" to permissions.interfaces there, or do without it.',
+                f"{what} imports {entry} and has no manifest to permit it",
+                hint=f'Compile it from a folder with an {FILE} that has "{name}" in permissions.interfaces.',
             )
+        raise LabError(
+            f"{what} imports {entry}, which its {FILE} does not permit",
+            hint=f'Add "{name}" to permissions.interfaces there, or do without it.',
+        )
 
 
 def _interface(module: str) -> str:
@@ -134,9 +165,11 @@ def _interface(module: str) -> str:
     return module.partition("/")[2].partition("@")[0]
 
 
-def _check_size(size: int, module: Module, what: str, manifest: Manifest | None, board: Board | None) -> None:
-    limit = manifest.limits.memory if manifest else None
-    if limit is not None and module.memory > limit:
+def _check_size(
+    size: int, module: Module, what: str, manifest: messages.Manifest | None, board: Board | None
+) -> None:
+    limit = manifest.memory if manifest else 0
+    if limit and module.memory > limit:
         raise LabError(
             f"{what} needs {module.memory} bytes of linear memory; its {FILE} allows {limit}",
             hint="Raise limits.memory, or make its data smaller (build.stack and build.heap count too).",

@@ -90,6 +90,8 @@ class App:
         return function(self.store, *arguments)
 
     def init(self) -> int:
+        if self.instance.exports(self.store).get("_initialize"):
+            self.call("_initialize")
         return int(self.call("init"))
 
     def poll(self) -> None:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import wasmtime
 
-from lab import boards, modules, sdk
+from lab import boards, contract, modules, sdk
 from lab.errors import ExitCode, LabError, MissingError, UsageError
 from lab.sdk import binary, manifest, optimise
+from lab.wire import messages
 
 MANIFEST = """\
 name = "demo"
@@ -186,6 +188,9 @@ def test_new_refuses_what_it_does_not_know(
             "exports cabi_realloc as func () -> i32",
             "headers",
         ),
+        ('(func (export "_initialize") (param i32))', "exports _initialize as func (i32)", "headers"),
+        ("(func $f) (start $f)", "has a start function, which would run without a budget", "_initialize"),
+        ('(func (export "__wasm_call_ctors"))', "exports __wasm_call_ctors, which would run", "_initialize"),
     ],
 )
 def test_what_no_device_runs_is_refused(body: str, message: str, hint: str) -> None:
@@ -205,13 +210,52 @@ def test_what_is_no_module_is_refused() -> None:
         sdk.check(component, "demo")
 
 
-def test_every_import_of_the_contract_is_known() -> None:
-    from lab import contract
+def permitting(module: bytes, *interfaces: str) -> bytes:
+    record = messages.Manifest(version=1, interfaces=interfaces, i2c=(), memory=0, instructions=0)
+    return binary.with_custom(module, manifest.SECTION, messages.pack(record))
 
-    for module, functions in contract.IMPORTS.items():
+
+def test_every_import_of_the_contract_is_taken_if_it_is_permitted() -> None:
+    """A module without a manifest gets what touches nothing outside it, as on the device."""
+    harmless = {"log", "clock", "publish", "kv", "system-info"}
+    for interface, functions in contract.IMPORTS.items():
+        short = interface.removeprefix("lab:device/").removesuffix("@0.1.0")
         for name, (parameters, results) in functions.items():
             signature = f"(param {' '.join(parameters)}) (result {' '.join(results)})"
-            sdk.check(wat(f'(import "{module}" "{name}" (func {signature}))'), name)
+            module = wat(f'(import "{interface}" "{name}" (func {signature}))')
+            sdk.check(permitting(module, "clock", short), name)
+            with pytest.raises(LabError, match=r"which its app\.toml does not permit"):
+                sdk.check(permitting(module, "adc" if short == "clock" else "clock"), name)
+            if short in harmless:
+                sdk.check(module, name)
+                continue
+            with pytest.raises(LabError, match="has no manifest to permit it") as caught:
+                sdk.check(module, name)
+            assert short in caught.value.hint
+
+
+def test_a_manifest_in_a_module_must_be_one() -> None:
+    with pytest.raises(LabError, match="demo carries a manifest that is none"):
+        sdk.check(binary.with_custom(wat(""), manifest.SECTION, b"\x01"), "demo")
+    with pytest.raises(LabError, match="permits 'lgo', which is no interface") as caught:
+        sdk.check(permitting(wat(""), "lgo"), "demo")
+    assert "Did you mean 'log'?" in caught.value.hint
+
+
+def test_custom_sections_come_and_go_and_leave_the_rest_as_it_was() -> None:
+    bare = binary.without_custom(wat(LOGS))
+    assert "name" in binary.read(wat(LOGS)).custom
+    assert binary.read(bare) == replace(binary.read(wat(LOGS)), custom={})
+    module = binary.with_custom(binary.with_custom(bare, "a", b"1" * 300), "b", b"2")
+    assert binary.read(module).custom == {"a": b"1" * 300, "b": b"2"}
+    assert binary.without_custom(module) == bare
+    wasmtime.Module(wasmtime.Engine(), module)
+
+
+def test_the_manifest_travels_in_the_module(app: Path) -> None:
+    content = sdk.compile(app).wasm.read_bytes()
+    carried = messages.unpack(messages.Manifest, binary.read(content).custom[manifest.SECTION])
+    assert carried == messages.Manifest(1, ("log",), (0x77,), 4096, 100000)
 
 
 def test_a_manifest_must_cover_the_imports(app: Path) -> None:
@@ -359,8 +403,7 @@ def test_c_and_cpp_go_together(tmp_path: Path) -> None:
     store = wasmtime.Store()
     instance = wasmtime.Instance(store, wasmtime.Module(store.engine, made.wasm.read_bytes()), [])
     exports = instance.exports(store)
-    # What WAMR does when it makes an instance.
-    exports["__wasm_call_ctors"](store)  # type: ignore[operator]
+    exports["_initialize"](store)  # type: ignore[operator]
     assert exports["init"](store) == 42  # type: ignore[operator]
 
 

@@ -30,6 +30,7 @@ const { error, stderr } = await asc.main(
     "--optimizeLevel", "3", "--shrinkLevel", "2", "--noAssert",
     "--lowMemoryLimit", "65536", // else the first KiB stays empty
     "--debug", // for the names below
+    "--exportStart", "_initialize", // devices call it first, within the app's budget of instructions
     "--noColors",
   ],
   {

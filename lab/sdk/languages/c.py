@@ -40,8 +40,6 @@ _LINK = (
     "--strip-all",
     "--lto-O2",
 )
-# WAMR runs the constructors of static objects if they are offered to it under this name.
-_LINK_CXX = ("--export=__wasm_call_ctors",)
 
 
 class C:
@@ -57,14 +55,16 @@ class C:
         features that were asked for.
         """
         compiler, linker = _programs()
+        sources = list(job.sources)
+        if not all(source.endswith(".c") for source in sources):
+            sources.append(str(_SDK / "initialize.c"))
         said, objects = [], []
-        for index, source in enumerate(job.sources):
+        for index, source in enumerate(sources):
             objects.append(str(job.output.with_name(f"{index}.o")))
             language = _C if source.endswith(".c") else _CXX
             said.append(run((*compiler, *language, *_COMPILE, source, "-o", objects[-1]), job))
-        link = _LINK if all(source.endswith(".c") for source in job.sources) else (*_LINK, *_LINK_CXX)
         stack = f"-zstack-size={job.build.stack}"
-        said.append(run((*linker, *link, stack, *objects, "-o", str(job.output)), job))
+        said.append(run((*linker, *_LINK, stack, *objects, "-o", str(job.output)), job))
         return "".join(said)
 
 

@@ -203,10 +203,16 @@ class Host:
 def compiled(folder: Path, suffix: str) -> bytes:
     source = folder / f"exercise{suffix}"
     shutil.copy(GUESTS / source.name, source)
+    language = {".c": "c", ".rs": "rust", ".ts": "assemblyscript"}[suffix]
+    interfaces = [each.name for each in WORLD.imports]
+    (folder / "app.toml").write_text(
+        f'name = "exercise"\nversion = "1.0.0"\nlanguage = "{language}"\nsources = ["{source.name}"]\n'
+        f"[permissions]\ninterfaces = {interfaces}\n"
+    )
     if suffix == ".c":
         shutil.copy(SDK / "c" / "lab.h", folder)
     try:
-        return compiler.compile(source).wasm.read_bytes()
+        return compiler.compile(folder).wasm.read_bytes()
     except MissingError as error:
         pytest.skip(error.message)
 

@@ -8,26 +8,29 @@
 
 /* ---- the link and its UART */
 
-static void pump_in(struct lab_core *core) {
+/* Returns whether a frame came. */
+static bool pump_in(struct lab_core *core) {
     uint8_t bytes[256];
-    size_t size;
+    bool any = false;
     /* Credit bounds what can be on its way; a host that ignores it must not keep the loop from turning. */
     for (unsigned left = 2 * LAB_LINK_WINDOW / sizeof bytes; left > 0; left--) {
-        size = core->port->read(core->port, LAB_LINK, bytes, sizeof bytes);
+        size_t size = core->port->read(core->port, LAB_LINK, bytes, sizeof bytes);
         if (size == 0) {
-            return;
+            break;
         }
-        lab_link_input(&core->link, bytes, size, core->port->millis(core->port));
+        any |= lab_link_input(&core->link, bytes, size, core->port->millis(core->port));
     }
+    return any;
 }
 
-static void pump_out(struct lab_core *core) {
-    for (;;) {
+/* Returns whether bytes left. */
+static bool pump_out(struct lab_core *core) {
+    for (bool any = false;; any = true) {
         size_t size;
         const uint8_t *bytes = lab_link_output(&core->link, &size);
         size_t taken = size > 0 ? core->port->write(core->port, LAB_LINK, bytes, size) : 0;
         if (taken == 0) {
-            return;
+            return any;
         }
         lab_link_sent(&core->link, taken);
     }
@@ -144,23 +147,41 @@ static uint32_t sooner(uint32_t a, uint32_t b) {
     return a < b ? a : b;
 }
 
+/* What only a new frame, room for one, or the time can give something to do. Waking for each byte of a frame,
+ * as UARTs without a FIFO do, must cost little. */
+static uint32_t work(struct lab_core *core, bool news) {
+    uint64_t now = core->port->millis(core->port);
+    if (!news && now < core->work_at) {
+        return (uint32_t)(core->work_at - now);
+    }
+    uint32_t wait = lab_session_step(&core->session);
+    if (pump_out(core)) {
+        wait = 0;
+    }
+    wait = sooner(wait, lab_apps_step(&core->apps));
+    wait = sooner(wait, lab_link_tick(&core->link, core->port->millis(core->port)));
+    core->work_at = core->port->millis(core->port) + wait;
+    return wait;
+}
+
 uint32_t lab_core_step(struct lab_core *core) {
     core->port->feed(core->port);
-    pump_in(core);
+    bool news = pump_in(core);
+    news |= pump_out(core);
     const char *line = lab_console_line(&core->console);
     if (line != NULL) {
         lab_command(core, line);
     }
     uint32_t wait = line != NULL ? 0 : UINT32_MAX;
     if (core->problem == NULL) {
-        wait = sooner(wait, lab_session_step(&core->session));
-        pump_out(core);
-        wait = sooner(wait, lab_apps_step(&core->apps));
+        wait = sooner(wait, work(core, news));
         wait = sooner(wait, lab_world_step(&core->world));
     }
-    wait = sooner(wait, lab_link_tick(&core->link, core->port->millis(core->port)));
     lab_console_flush(&core->console);
-    pump_out(core);
+    if (pump_out(core)) {
+        core->work_at = 0;
+        return 0;
+    }
     return wait;
 }
 

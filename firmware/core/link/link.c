@@ -227,7 +227,8 @@ void lab_link_close(struct lab_link *link, enum lab_link_close reason) {
     }
 }
 
-void lab_link_input(struct lab_link *link, const uint8_t *bytes, size_t size, uint64_t now) {
+bool lab_link_input(struct lab_link *link, const uint8_t *bytes, size_t size, uint64_t now) {
+    bool any = false;
     while (size > 0) {
         size_t body;
         size_t taken = lab_frame_feed(&link->reader, bytes, size, &body);
@@ -235,8 +236,10 @@ void lab_link_input(struct lab_link *link, const uint8_t *bytes, size_t size, ui
         size -= taken;
         if (body > 0) {
             on_frame(link, body, now);
+            any = true;
         }
     }
+    return any;
 }
 
 static uint32_t until(uint64_t due, uint64_t now) {

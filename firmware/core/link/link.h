@@ -88,8 +88,8 @@ void lab_link_open(struct lab_link *link, uint16_t connection, uint64_t now);
 /* Ends the connection and tells the other side. */
 void lab_link_close(struct lab_link *link, enum lab_link_close reason);
 
-/* Bytes that arrived on the UART. */
-void lab_link_input(struct lab_link *link, const uint8_t *bytes, size_t size, uint64_t now);
+/* Bytes that arrived on the UART. Returns whether they completed a frame: only then is there anything new. */
+bool lab_link_input(struct lab_link *link, const uint8_t *bytes, size_t size, uint64_t now);
 
 /* Does what the time asks for; returns the milliseconds until it asks again, UINT32_MAX for never. */
 uint32_t lab_link_tick(struct lab_link *link, uint64_t now);

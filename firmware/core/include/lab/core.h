@@ -27,6 +27,7 @@
 struct lab_core {
     const struct lab_port *port;
     const char *problem; /* why it cannot work; NULL if it can */
+    uint64_t work_at; /* ms; the next time that session, apps and link have something to do by themselves */
     struct lab_console console;
     struct lab_link link;
     struct lab_identity identity;

@@ -94,6 +94,7 @@ class Lab:
     async def _power_off_all(self) -> None:
         with anyio.CancelScope(shield=True):
             await self._power_off(list(self._powered.values()))
+            await self._remember_powered()
         self._tasks.cancel_scope.cancel()
 
     # -- devices

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from lab.peripherals.model import Bench, BusError, Fault, Quantity, Settings, SingleWireModel, Status
+from lab.peripherals.model import Bench, BusError, Fault, Json, Quantity, Settings, SingleWireModel, Status
 
 RESPONSE = (80, 80)  # µs, section 7.3, "step 2"
 BIT_LOW, ZERO_HIGH, ONE_HIGH = 50, 26, 70  # µs, section 7.3, "step 3"
@@ -58,6 +58,11 @@ class Dht22(SingleWireModel):
         self.pin = settings.pin
         self._measured_at = -math.inf
         self._frame = b""
+        self._reads = 0
+
+    def state(self) -> Mapping[str, Json]:
+        """Return how often it has been read."""
+        return {"reads": self._reads}
 
     def pulses(self, start_low_us: int) -> Sequence[tuple[int, int]]:
         """Answer with the last measurement; a new one is made when 2 s have passed since."""
@@ -65,6 +70,7 @@ class Dht22(SingleWireModel):
             raise BusError(Status.STUCK)
         if self.fault in (Fault.NACK, Fault.UNPLUGGED) or start_low_us not in START:
             raise BusError(Status.TIMEOUT)
+        self._reads += 1
         now = self.bench.clock()
         if now - self._measured_at >= INTERVAL:
             self._measured_at = now

@@ -31,6 +31,7 @@ from lab.device import Device
 from lab.engines import Engine, Exit
 from lab.engines.native import NativeEngine
 from lab.engines.qemu import QemuEngine
+from lab.engines.renode import RenodeEngine
 from lab.engines.serial import SerialEngine
 from lab.errors import LabError, LabTimeoutError, UsageError
 from lab.events import Event, Events
@@ -66,7 +67,7 @@ class Lab:
         self.authority = Authority(self.home)
         self.gateway = Gateway(self.store, self.events, self.authority, config)
         self.engines: dict[str, Engine] = {
-            engine.name: engine for engine in (QemuEngine(), NativeEngine(), SerialEngine())
+            engine.name: engine for engine in (QemuEngine(), NativeEngine(), RenodeEngine(), SerialEngine())
         }
         self._powered: dict[str, Device] = {}
         self._ended: dict[str, Device] = {}

@@ -11,8 +11,9 @@ from lab.node.config import Plugin
 from lab.node.hardware import Hardware
 from lab.node.outputs import Buzzer, Fan, Leds, quietly
 from lab.node.system import System
-from lab.plugins.guest import Error, Functions, Refused, record
+from lab.plugins.guest import Functions, record
 from lab.plugins.host import Journal
+from lab.plugins.refusal import Error, Refused
 
 _LOG_LIMIT = 512  # bytes, wit/device.wit
 _I2C_LIMIT = 256  # bytes, wit/device.wit

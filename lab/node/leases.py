@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from lab.node.uplink import Uplink, UplinkError
-from lab.plugins.guest import Error, Refused
+from lab.plugins.refusal import Error, Refused
 
 BUS = "i2c"
 SECONDS = 5.0

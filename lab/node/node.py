@@ -23,7 +23,7 @@ from lab.node.leases import HubArbiter, Leases, SpokeArbiter
 from lab.node.ledger import Ledger, Push, PushedReading
 from lab.node.outbox import Outbox
 from lab.node.outputs import PATTERNS, Buzzer, Fan, Leds, quietly
-from lab.node.probe import probe_all
+from lab.node.probe import probe
 from lab.node.system import System
 from lab.node.uplink import Uplink, UplinkError
 from lab.plugins.engine import Runtime
@@ -191,7 +191,8 @@ class Node:
         if not self.is_hub:
             targets = {"hub": self.config.cluster.hub_url or ""} | targets
         while targets:
-            for name, latency in (await probe_all(targets)).items():
+            latencies = await asyncio.gather(*(asyncio.to_thread(probe, each) for each in targets.values()))
+            for name, latency in zip(targets, latencies, strict=True):
                 now = Target(name, latency == latency, latency)
                 before = self._targets.get(name)
                 if before is None or before.online != now.online:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 from lab.node.hardware import Hardware, Rgb
-from lab.plugins.guest import Refused
+from lab.plugins.refusal import Refused
 
 Pattern = Literal["once", "triple", "long"]
 

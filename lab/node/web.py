@@ -27,6 +27,7 @@ from lab.node.node import Node
 from lab.plugins.engine import PluginError
 
 _LOCAL = frozenset({"127.0.0.1", "localhost", "::1"})
+_KEEP_ALIVE_SECONDS = 120  # longer than a spoke's cycle, and than the rebuild of a plugin
 _PUSH_LIMIT = 8 << 20  # bytes of a body
 _STATUS = {ExitCode.FAILED: 409, ExitCode.USAGE: 422, ExitCode.MISSING: 424, ExitCode.TIMEOUT: 504}
 # The page is a plugin's: whatever it returns, no script runs, nothing is loaded, forms go to this node only.
@@ -200,7 +201,13 @@ async def serving(app: ASGIApp, listener: Any, **options: Any) -> AsyncIterator[
     """Answer on a bound socket for as long as the block lasts."""
     server = _Server(
         uvicorn.Config(
-            app, log_config=None, lifespan="off", ws="none", timeout_graceful_shutdown=1, **options
+            app,
+            log_config=None,
+            lifespan="off",
+            ws="none",
+            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=1,
+            **options,
         )
     )
     async with anyio.create_task_group() as tasks:

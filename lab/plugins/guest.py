@@ -7,13 +7,13 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 from wasmtime import Store, WasiConfig, WasmtimeError
 from wasmtime.component import Func, Linker, Record
 
 from lab.plugins.engine import TICK, Compiled, PluginError, Runtime
+from lab.plugins.refusal import Refused
 from lab.plugins.worlds import World
 
 Functions = Mapping[str, Mapping[str, Callable[..., Any]]]
@@ -26,29 +26,6 @@ _NOISE = re.compile(
     r"^(thread '.*' .*panicked at .*|Python function threw .*|note: run with .*)$", re.MULTILINE
 )
 _linking = threading.Lock()  # wasmtime's Python tables of host functions are not made for several threads
-
-
-class Error(StrEnum):
-    """`lab:device/types.error`."""
-
-    DENIED = "denied"
-    NO_ANSWER = "no-answer"
-    BUS_STUCK = "bus-stuck"
-    TIMEOUT = "timeout"
-    CHECKSUM = "checksum"
-    BAD_ARGUMENT = "bad-argument"
-    UNSUPPORTED = "unsupported"
-    NOT_READY = "not-ready"
-    FULL = "full"
-    POWER_FAILED = "power-failed"
-
-
-class Refused(Exception):
-    """Raised by a host function: the guest gets `error` as its result."""
-
-    def __init__(self, error: Error) -> None:
-        super().__init__(error)
-        self.error = error
 
 
 class GuestFailed(PluginError):

@@ -26,8 +26,8 @@ from lab.node.node import Node
 from lab.node.outputs import Leds
 from lab.node.system import System
 from lab.node.web import local_app
-from lab.plugins.guest import Error, Refused
 from lab.plugins.host import Reading
+from lab.plugins.refusal import Error, Refused
 
 from .plugins import built, install
 

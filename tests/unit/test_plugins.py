@@ -24,9 +24,10 @@ from lab.node.system import System
 from lab.plugins import host
 from lab.plugins.build import build
 from lab.plugins.engine import Runtime
-from lab.plugins.guest import Error, Functions, Limits, Refused, record
+from lab.plugins.guest import Functions, Limits, record
 from lab.plugins.host import Grant, Host, State
 from lab.plugins.outline import outline
+from lab.plugins.refusal import Error, Refused
 from lab.plugins.worlds import worlds
 
 from .plugins import built, install

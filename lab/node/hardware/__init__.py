@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from lab.plugins.guest import Error, Refused
+from lab.plugins.refusal import Error, Refused
 
 if TYPE_CHECKING:
     from lab.node.config import Config

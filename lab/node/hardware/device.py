@@ -16,7 +16,7 @@ from lab.client import Client, Json
 from lab.errors import LabError
 from lab.home import Home
 from lab.node.hardware import Air, Hardware
-from lab.plugins.guest import Error, Refused
+from lab.plugins.refusal import Error, Refused
 
 if TYPE_CHECKING:
     from lab.node.config import Config

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import importlib
 import os
 import struct
 import threading
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from lab.errors import MissingError
 from lab.node.hardware import Edge, I2cHardware, Rgb
-from lab.plugins.guest import Error, Refused
+from lab.plugins.refusal import Error, Refused
 
 if TYPE_CHECKING:
     from lab.node.config import Config
@@ -39,24 +40,41 @@ _ERRORS = {
 }
 
 
-class Linux(I2cHardware):
+class LinuxI2c(I2cHardware):
+    """An I2C bus alone, which is all the native agent has.
+
+    :param bus: N of ``/dev/i2c-N``.
+    :raises MissingError: the library for it is not installed.
+    """
+
+    def __init__(self, bus: int, bme680_address: int | None) -> None:
+        super().__init__(bme680_address)
+        self._smbus = _library("smbus2")
+        self._number = bus
+
+    def i2c(self, address: int, out: bytes, read_length: int) -> bytes:
+        """Do one combined transaction."""
+        messages = [self._smbus.i2c_msg.write(address, out)] if out else []
+        if read_length:
+            messages.append(self._smbus.i2c_msg.read(address, read_length))
+        try:
+            with self.exclusive(), self._smbus.SMBus(self._number) as bus:
+                bus.i2c_rdwr(*messages)
+        except OSError as error:
+            raise _refused(error) from error
+        return bytes(messages[-1]) if read_length else b""
+
+
+class Linux(LinuxI2c):
     """The board this process runs on.
 
     :raises MissingError: a library that its buses need is not installed.
     """
 
     def __init__(self, config: Config) -> None:
-        try:
-            import gpiod
-            import smbus2
-        except ImportError as error:
-            raise MissingError(
-                f"{error.name} is not installed", hint="install it with: pip install 'wasm-mcu-lab[node]'"
-            ) from error
         sensors = config.sensors
-        super().__init__(sensors.bme680.address if sensors.bme680 else None)
-        self._gpiod: Any = gpiod
-        self._smbus: Any = smbus2
+        super().__init__(config.hardware.i2c_bus, sensors.bme680.address if sensors.bme680 else None)
+        self._gpiod = _library("gpiod")
         self._settings = config.hardware
         self._lines: dict[tuple[int, str], Any] = {}
         self._lock = threading.Lock()
@@ -72,18 +90,6 @@ class Linux(I2cHardware):
             except OSError as error:
                 raise _refused(error) from error
         raise Refused(Error.NO_ANSWER)
-
-    def i2c(self, address: int, out: bytes, read_length: int) -> bytes:
-        """Do one combined transaction."""
-        messages = [self._smbus.i2c_msg.write(address, out)] if out else []
-        if read_length:
-            messages.append(self._smbus.i2c_msg.read(address, read_length))
-        try:
-            with self.exclusive(), self._smbus.SMBus(self._settings.i2c_bus) as bus:
-                bus.i2c_rdwr(*messages)
-        except OSError as error:
-            raise _refused(error) from error
-        return bytes(messages[-1]) if read_length else b""
 
     def gpio_read(self, pin: int) -> bool:
         """Return a pin's level."""
@@ -158,6 +164,15 @@ def spi_bits(colours: Sequence[Rgb]) -> bytes:
             for shift in range(7, -1, -1):
                 out = out << 3 | (0b110 if byte >> shift & 1 else 0b100)
     return out.to_bytes(9 * len(colours), "big") + bytes(_RESET_BYTES)
+
+
+def _library(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise MissingError(
+            f"{name} is not installed", hint="install it with: pip install 'wasm-mcu-lab[node]'"
+        ) from error
 
 
 def _refused(error: OSError) -> Refused:

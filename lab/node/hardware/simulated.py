@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from lab.node.hardware import Edge, I2cHardware, Rgb
 from lab.peripherals.bus import Operation, Peripherals
 from lab.peripherals.model import Status
-from lab.plugins.guest import Error, Refused
+from lab.plugins.refusal import Error, Refused
 
 if TYPE_CHECKING:
     from lab.node.config import Config

@@ -37,6 +37,7 @@ from lab.bridge import Bridge
 from lab.engines import Launch
 from lab.engines.native import NativeEngine
 from lab.home import Home
+from lab.peripherals import Peripherals, Simbus
 from lab.pki import GATEWAY, Authority
 from lab.wire import messages as m
 
@@ -164,7 +165,11 @@ class Bench:
         port = self.server.sockets[0].getsockname()[1]
         if identity is None:
             identity = self.authority.identity("dev-1", seed=secrets.token_bytes(32), now=int(time.time()))
-        launch = Launch("dev-1", boards.load("native"), build.build("native-asan").image, identity, folder)
+        board = boards.load("native")
+        self.peripherals = Peripherals(
+            ((part.kind, part.name, part.settings) for part in board.parts), folder=folder
+        )
+        launch = Launch("dev-1", board, build.build("native-asan").image, identity, folder)
         self.machine = await NativeEngine().start(launch)
         self.line = line
         line.stream = self.machine.link
@@ -227,6 +232,7 @@ async def running(
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(bench.bridge.run)
         tasks.start_soon(bench.read_console)
+        tasks.start_soon(Simbus(bench.peripherals).serve, bench.machine.simbus)
         yield bench
         assert "ERROR: AddressSanitizer" not in bench.console
         await bench.machine.stop()

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import anyio
 from anyio.abc import ByteStream
+from elftools.common.exceptions import ELFError
+from elftools.elf.elffile import ELFFile
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 
 from lab import boards, paths
@@ -277,6 +279,7 @@ def script(launch: Launch, name: str, streams: Mapping[str, str], identity: str)
             machine=name,
             platform=_beside(folder, renode.platform),
             image=image.absolute(),
+            vectors=f"{start_of(image, board):#x}",
             identity=identity,
             identity_address=f"{board.identity.address:#x}",
             console=streams["console"],
@@ -286,6 +289,28 @@ def script(launch: Launch, name: str, streams: Mapping[str, str], identity: str)
         )
     except TemplateError as error:
         raise UsageError(f"{renode.script} of board {board.name}: {error}") from error
+
+
+def start_of(image: Path, board: Board) -> int:
+    """Return the lowest address that an image is loaded to: on Cortex-M where its vectors are.
+
+    :raises UsageError: it is no ELF, or not one for `board`.
+    """
+    try:
+        with image.open("rb") as file:
+            segments = [s for s in ELFFile(file).iter_segments("PT_LOAD") if s["p_filesz"]]
+            addresses = [int(segment["p_paddr"]) for segment in segments]
+    except (OSError, ELFError) as error:
+        raise UsageError(f"{image} is no firmware image: {error}", hint="An ELF is needed.") from error
+    for address in addresses:
+        if not any(m.base <= address < m.base + m.size for m in board.memory.values()):
+            raise UsageError(
+                f"{image} is not for {board.name}: it goes to {address:#x}, where the board has no memory",
+                hint=f"Build it for the board: lab build --board {board.name}",
+            )
+    if not addresses:
+        raise UsageError(f"{image} holds nothing to load")
+    return min(addresses)
 
 
 def _beside(folder: Path, name: str) -> Path:

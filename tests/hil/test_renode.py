@@ -164,7 +164,7 @@ async def test_an_image_that_is_none(machines: list[RenodeMachine], tmp_path: Pa
     engine = machines[0]._engine
     wrong = tmp_path / "image.elf"
     wrong.write_bytes(b"not an ELF")
-    with pytest.raises(RenodeError, match="ELF"):
+    with pytest.raises(UsageError, match="no firmware image"):
         await engine.start(Launch("four", BOARD, wrong, b"LABI", tmp_path / "four"))
 
 

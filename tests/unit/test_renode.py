@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from lab import boards, paths
 from lab.engines import Launch
 from lab.engines._renode_pool import checked_name, quoted
-from lab.engines.renode import program, script
+from lab.engines.renode import program, script, start_of
 from lab.errors import MissingError, UsageError
 
 BOARDS = [board for board in boards.boards() if board.engine == "renode"]
@@ -38,14 +39,35 @@ def test_what_is_no_name(name: str) -> None:
         checked_name(name)
 
 
+def elf(folder: Path, address: int) -> Path:
+    """Write an Arm ELF with one segment of four bytes."""
+    header = struct.pack(
+        "<16sHHIIIIIHHHHHH",
+        *(b"\x7fELF\x01\x01\x01", 2, 40, 1, address, 52, 0, 0, 52, 32, 1, 40, 0, 0),
+    )
+    file = folder / 'a "b" ü.elf'
+    file.write_bytes(header + struct.pack("<8I", 1, 84, address, address, 4, 4, 5, 4) + bytes(4))
+    return file
+
+
+def test_an_image_of_another_board(tmp_path: Path) -> None:
+    board = BOARDS[0]
+    with pytest.raises(UsageError, match="0x90000000, where the board has no memory"):
+        start_of(elf(tmp_path, 0x9000_0000), board)
+    (tmp_path / "text").write_text("hello")
+    with pytest.raises(UsageError, match="no firmware image"):
+        start_of(tmp_path / "text", board)
+
+
 @pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.name)
 def test_a_board_s_script(board: boards.Board, tmp_path: Path) -> None:
     assert board.renode is not None
-    launch = Launch("dev-1", board, tmp_path / 'a "b" ü.elf', b"", tmp_path)
+    launch = Launch("dev-1", board, elf(tmp_path, board.memory["flash"].base + 0x200), b"", tmp_path)
     lines = script(launch, "dev-1", {"console": "c", "link": "l"}, "/dev/null").splitlines()
     assert 'mach create "dev-1"' in lines
     assert f'connector Connect sysbus.{board.renode.link} "l"' in lines
-    assert f"    sysbus LoadELF {quoted(launch.image or '')}" in lines
+    assert f"sysbus LoadELF {quoted(launch.image or '')}" in lines
+    assert f'macro reset "cpu VectorTableOffset {board.memory["flash"].base + 0x200:#x}"' in lines
     assert not [line for line in lines if "{{" in line]
 
 
@@ -70,12 +92,12 @@ def _platform(file: Path) -> str:
     return text
 
 
-def test_a_template_s_mistake_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    board = BOARDS[0]
+def test_a_template_s_mistake_is_said(tmp_path: Path) -> None:
+    board = boards.load("nrf52840dk")
     assert board.renode is not None
     wrong = replace(board, renode=replace(board.renode, script="none.resc.j2"))
     with pytest.raises(UsageError, match=r"none\.resc\.j2"):
-        script(Launch("d", wrong, tmp_path, b"", tmp_path), "d", {"console": "c", "link": "l"}, "")
+        script(Launch("d", wrong, elf(tmp_path, 0), b"", tmp_path), "d", {"console": "c", "link": "l"}, "")
 
 
 def test_renode_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:

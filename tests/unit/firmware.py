@@ -66,7 +66,7 @@ class Bench:
         assert self._process.stdin and self._process.stdout
         self._process.stdin.write(" ".join(map(str, words)) + "\n")
         self._process.stdin.flush()
-        said = []
+        said: list[str] = []
         for line in self._process.stdout:
             if line.startswith("= "):
                 _, code, number, text = line.rstrip("\n").split(" ", 3)

@@ -7,7 +7,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 
@@ -29,6 +29,9 @@ from lab.node.uplink import Uplink, UplinkError
 from lab.plugins.engine import Runtime
 from lab.plugins.guest import Limits
 from lab.plugins.host import Grant, Host, Reading, Worker
+
+if TYPE_CHECKING:
+    from lab.node.modbus import Source
 
 _PUSH_BATCHES = 100
 _PUSH_BACKOFF = 30.0  # s at most between two attempts
@@ -58,6 +61,7 @@ class Node:
         self._hardware = hardware
         self._targets: dict[str, Target] = {}
         self._told_line = 0
+        self._silent: set[str] = set()
         self._push_wanted = asyncio.Event()
 
     @contextlib.asynccontextmanager
@@ -96,6 +100,9 @@ class Node:
             self.host = Host(self.config.node.plugins, self._runtime, self._grant, self.journal)
             stack.callback(self.host.close)
             self.commands, self.leases = Commands(), Leases()
+            self._modbus = self._modbus_sources()
+            for source in self._modbus:
+                stack.callback(source.close)
             if self.is_hub:
                 self.credentials = Credentials(folder, self.config.cluster.nodes)
                 for name in self.config.cluster.nodes:
@@ -122,6 +129,13 @@ class Node:
         limits = Limits(seconds=table.seconds, memory=table.memory << 20)
         return Grant(functions(name, table, self._parts), table.world, table.enabled, limits)
 
+    def _modbus_sources(self) -> list[Source]:
+        if not self.config.modbus.sources:
+            return []
+        from lab.node.modbus import Source
+
+        return [Source(name, settings) for name, settings in self.config.modbus.sources.items()]
+
     def _arbitrate(self, arbiter: HubArbiter | SpokeArbiter) -> None:
         sensor = self.config.sensors.bme680
         if sensor is not None and sensor.shared and isinstance(self.hardware, I2cHardware):
@@ -146,6 +160,7 @@ class Node:
         readings: list[Reading] = []
         for name in self.host.order():
             readings += await self.host.poll(name) or []
+        readings += await self._read_modbus()
         await self._leds_worker.run(lambda: quietly(self.leds.sync))
         if self.config.logging.show_sensor_data:
             for each in readings:
@@ -154,6 +169,19 @@ class Node:
         self.cycles += 1
         await anyio.to_thread.run_sync(self._keep, readings)
         self._push_wanted.set()
+        return readings
+
+    async def _read_modbus(self) -> list[Reading]:
+        readings: list[Reading] = []
+        for source in self._modbus:
+            try:
+                readings += await source.read()
+            except OSError as error:
+                if source.name not in self._silent:
+                    self._silent.add(source.name)
+                    self.journal("warning", source.name, f"its Modbus device gives no reading: {error}")
+            else:
+                self._silent.discard(source.name)
         return readings
 
     def _keep(self, readings: list[Reading]) -> None:

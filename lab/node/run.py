@@ -49,6 +49,10 @@ async def run(config: Config, ready: Callable[[Node, int, int | None], None]) ->
                 "ssl_keyfile": str(node.credentials.key),
             }
             await stack.enter_async_context(serving(cluster_app(node), listener, **certificate))
+        if config.modbus.port is not None or config.modbus.serial is not None:
+            from lab.node.modbus import Server
+
+            await stack.enter_async_context(Server(node))
         announced = config.node.folder / ADDRESS
         _announce(announced, {"pid": os.getpid(), "http": ports[0], "cluster": ports[1]})
         stack.callback(lambda: announced.unlink(missing_ok=True))

@@ -103,7 +103,7 @@ def model(kind: str) -> type[Model]:
 
 
 class Peripherals:
-    """The parts of one device, in physical units.
+    """The parts of one device, in physical units. Belongs to the thread of the event loop that serves it.
 
     :param entries: per part its kind, its name, and the rest of its table in the board's TOML.
     :param folder: the device's folder, for parts that keep something without power.

@@ -7,6 +7,7 @@ process with ASan and UBSan whose simbus is one end of a socket pair.
 from __future__ import annotations
 
 import ctypes
+import select
 import shutil
 import socket
 import subprocess
@@ -18,7 +19,7 @@ from pathlib import Path
 import bme680 as pimoroni
 import pytest
 from anyio.abc import UNIXSocketStream
-from anyio.from_thread import start_blocking_portal
+from anyio.from_thread import BlockingPortal, start_blocking_portal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -191,6 +192,9 @@ def test_bme680_arithmetic_takes_any_trimming_values(
 class Bench:
     """The drivers in a process of their own; each command is one line of `firmware/tests/drivers/bench.c`."""
 
+    portal: BlockingPortal
+    """Into the event loop that serves the simbus."""
+
     def __init__(self, executable: Path, device: socket.socket) -> None:
         self._process = subprocess.Popen(
             [executable, str(device.fileno())],
@@ -203,6 +207,8 @@ class Bench:
     def run(self, *words: object) -> str:
         assert self._process.stdin and self._process.stdout
         print(*words, file=self._process.stdin, flush=True)
+        ready, _, _ = select.select([self._process.stdout], [], [], 60)
+        assert ready, f"the bench gives no answer to {words}"
         answer = self._process.stdout.readline()
         assert answer, f"the bench died at {words}: exit {self._process.wait()}"
         return answer.strip()
@@ -262,6 +268,7 @@ def bench(device: tuple[Bench, socket.socket], parts: Peripherals) -> Iterator[B
             await Simbus(parts).serve(stream)
 
     with start_blocking_portal() as portal:
+        process.portal = portal
         served = portal.start_task_soon(serve)
         yield process
         process.close()  # ends the stream, and with it the server
@@ -390,9 +397,8 @@ def test_pins_and_the_converter(bench: Bench, parts: Peripherals) -> None:
 
 def test_edges_of_a_button_reach_the_device(bench: Bench, parts: Peripherals) -> None:
     bench.run("gpio-read", 6)
-    parts.set("button.pressed", "1")
-    parts.set("button.pressed", "1")
-    parts.set("button.pressed", "0")
+    for pressed in ("1", "1", "0"):
+        bench.portal.call(parts.set, "button.pressed", pressed)
     assert bench.numbers("edge") == [6, 0]
     assert bench.numbers("edge") == [6, 1]
 

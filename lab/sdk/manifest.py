@@ -57,12 +57,12 @@ class Limits:
 class Build:
     """How its linear memory is laid out besides data.
 
-    :param stack: bytes for what the compiler keeps in memory of running functions.
-    :param heap: bytes for objects; AssemblyScript alone has a heap.
+    :param stack: bytes for what the compiler keeps in memory of running functions; a multiple of 16.
+    :param heap: bytes for objects, a multiple of 16; AssemblyScript alone has a heap.
     """
 
-    stack: Annotated[int, Field(ge=64, le=0x10_0000)] = 1024
-    heap: Annotated[int, Field(ge=64, le=0x10_0000)] = 2048
+    stack: Annotated[int, Field(ge=64, le=0x10_0000, multiple_of=16)] = 1024
+    heap: Annotated[int, Field(ge=64, le=0x10_0000, multiple_of=16)] = 2048
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 

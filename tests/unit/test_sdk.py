@@ -80,6 +80,12 @@ def test_a_manifest_says_what_an_app_is(app: Path) -> None:
         ("[0x77]", '["0x77"]', "permissions.i2c[0] = '0x77': it should be a valid integer", ""),
         ("memory = 4096", "memory = -1", "limits.memory = -1", ""),
         ("instructions = 100000", "instructions = 0", "limits.instructions = 0", ""),
+        (
+            "[limits]",
+            "[build]\nstack = 1000\n[limits]",
+            "build.stack = 1000: it should be a multiple of 16",
+            "",
+        ),
         ("[limits]", "[limits", "app.toml: Expected ']'", ""),
     ],
 )

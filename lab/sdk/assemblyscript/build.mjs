@@ -1,5 +1,5 @@
-// node build.mjs TOOLS OUTPUT STACK HEAP ENTRY...: compiles an app in AssemblyScript and trims it for a device.
-// TOOLS is the folder that package.json was installed in.
+// node build.mjs TOOLS OUTPUT STACK HEAP ENTRY...: compiles an app in AssemblyScript and trims it for a
+// device. TOOLS is the folder that package.json was installed in.
 
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -13,7 +13,8 @@ const here = dirname(fileURLToPath(import.meta.url));
 
 const POINTER = "~lib/memory/__stack_pointer";
 
-// For one page of data besides stack and heap. A device cuts memory off at __heap_base, so that none of it is wasted.
+// For one page of data besides stack and heap. A device cuts memory off at __heap_base, so that none of it is
+// wasted.
 const PAGE = 65536;
 const pages = 1 + Math.ceil((Number(stack) + Number(heap)) / PAGE);
 
@@ -64,8 +65,8 @@ for (let index = module.getNumExports() - 1; index >= 0; index--) {
   if (name === "onCommand" || value.startsWith("lab/runtime/")) module.removeExport(name);
 }
 
-// The device's runtime takes the first global that may change for the stack pointer and checks what is written to it,
-// unless it begins at 0 (wasm_loader.c, "Resolve aux stack top global"): so that one stays.
+// The device's runtime takes the first global that may change for the stack pointer and checks what is
+// written to it, unless it begins at 0 (wasm_loader.c, "Resolve aux stack top global"): so that one stays.
 module.addGlobalExport("lab/runtime/ready", "__stack_pointer");
 
 module.runPasses(["remove-unused-module-elements"]);

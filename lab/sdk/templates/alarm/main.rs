@@ -1,8 +1,10 @@
-//! Watches the room's temperature and air: LED 1 and LED 2 show them in colours, the buzzer says when they get bad.
+//! Watches the room's temperature and air: LED 1 and LED 2 show them in colours, the buzzer says when they
+//! get bad.
 //!
-//! A colour that was entered is left only HYSTERESIS beyond the limit, so that a value at a limit does not flicker.
-//! The air's score goes from 0 (clean) to 500: a quarter of it is how far humidity is from 40 %, three quarters how
-//! far the gas resistance has fallen below that of clean air, which is learnt in the first readings.
+//! A colour that was entered is left only HYSTERESIS beyond the limit, so that a value at a limit does not
+//! flicker. The air's score goes from 0 (clean) to 500: a quarter of it is how far humidity is from 40 %,
+//! three quarters how far the gas resistance has fallen below that of clean air, which is learnt in the first
+//! readings.
 #![no_std]
 
 use core::ptr::addr_of_mut;

@@ -1,8 +1,10 @@
-;; Watches the room's temperature and air: LED 1 and LED 2 show them in colours, the buzzer says when they get bad.
+;; Watches the room's temperature and air: LED 1 and LED 2 show them in colours, the buzzer says when they get
+;; bad.
 ;;
-;; A colour that was entered is left only 2 °C beyond the limit, so that a value at a limit does not flicker. The air's
-;; score goes from 0 (clean) to 500: a quarter of it is how far humidity is from 40 %, three quarters how far the gas
-;; resistance has fallen below that of clean air, which is learnt in the first readings.
+;; A colour that was entered is left only 2 °C beyond the limit, so that a value at a limit does not flicker.
+;; The air's score goes from 0 (clean) to 500: a quarter of it is how far humidity is from 40 %, three
+;; quarters how far the gas resistance has fallen below that of clean air, which is learnt in the first
+;; readings.
 (module
   (import "lab:device/log@0.1.0" "write"
     (func $log.write (param $level i32) (param $text i32) (param $text-size i32)))
@@ -15,8 +17,8 @@
   ;; At $result: 0:u8 0 if done, then 4:f32 temperature, 8:f32 humidity; 1 if failed, then 4:u8 error
   (import "lab:device/dht22@0.1.0" "read"
     (func $dht22.read (param $result i32)))
-  ;; At $result: 0:u8 0 if done, then 4:f32 temperature, 8:f32 humidity, 12:f32 pressure, 16:f32 gas-resistance;
-  ;; 1 if failed, then 4:u8 error
+  ;; At $result: 0:u8 0 if done, then 4:f32 temperature, 8:f32 humidity, 12:f32 pressure, 16:f32
+  ;; gas-resistance; 1 if failed, then 4:u8 error
   (import "lab:device/bme680@0.1.0" "read"
     (func $bme680.read (param $result i32)))
 

@@ -3,12 +3,13 @@
   (import "lab:device/clock@0.1.0" "now"
     (func $clock.now (result i64)))
   (import "lab:device/publish@0.1.0" "send"
-    (func $publish.send (param $topic i32) (param $topic-size i32) (param $payload i32) (param $payload-size i32)))
+    (func $publish.send
+      (param $topic i32) (param $topic-size i32) (param $payload i32) (param $payload-size i32)))
   (import "lab:device/led-controller@0.1.0" "set"
     (func $led.set (param $index i32) (param $red i32) (param $green i32) (param $blue i32) (result i32)))
 
-  ;; 0: texts, 32: what on-command returns, 40 to 60: digits, 64 to 128: a command. The device cuts memory off at
-  ;; $heap-base.
+  ;; 0: texts, 32: what on-command returns, 40 to 60: digits, 64 to 128: a command. The device cuts memory off
+  ;; at $heap-base.
   (memory (export "memory") 1)
   (global $data-end (export "__data_end") i32 (i32.const 64))
   (global $heap-base (export "__heap_base") i32 (i32.const 128))

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from lab.cli._output import AsJson, data, emit, size, talk
+from lab.cli._output import AsJson, data, emit, size, spinner, talk
 
 if TYPE_CHECKING:
     from lab import sdk
@@ -25,8 +24,7 @@ def compile(
     """Compile an app to WebAssembly and check that devices will take it."""
     from lab import boards, sdk
 
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=talk, transient=True) as bar:
+    with spinner() as bar:
         task = bar.add_task("compiling")
         app = sdk.compile(
             path,

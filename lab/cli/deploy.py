@@ -9,7 +9,7 @@ import typer
 from rich.progress import BarColumn, TextColumn
 
 from lab.cli import apps
-from lab.cli._output import AsJson, emit, progress
+from lab.cli._output import AsJson, emit, progress, spinner
 from lab.client import Client
 from lab.errors import ExitCode, UsageError
 from lab.home import Home
@@ -27,7 +27,9 @@ def deploy(
     """Push an app to devices; return when each says that it runs, or why not."""
     if bool(to) == to_all:
         raise UsageError("say which devices: --to ID (may be repeated), or --all")
-    name, module = read_module(file)
+    with spinner() as bar:
+        task = bar.add_task(f"reading {file}")
+        name, module = read_module(file, progress=lambda text: bar.update(task, description=text))
     client = Client.connect(Home.find())
     bars: dict[str, Any] = {}
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:.0f} %"))

@@ -413,6 +413,39 @@ def test_c_and_cpp_go_together(tmp_path: Path) -> None:
     assert exports["init"](store) == 42  # type: ignore[operator]
 
 
+def test_c_has_what_of_string_h_apps_ask_for(tmp_path: Path) -> None:
+    (tmp_path / "text.c").write_text(
+        "#include <string.h>\n#define EXPORT(name) __attribute__((export_name(name)))\n"
+        'static char a[9] = "abcdefgh", b[9] = "abcdefgz";\n'
+        'EXPORT("copy") int copy(int n) { memcpy(a, b + 4, n); return memcmp(a, "efgz", 4); }\n'
+        'EXPORT("move") int move(void) { memmove(b + 1, b, 7); return strcmp(b, "aabcdefg"); }\n'
+        'EXPORT("set") int set(int n) { memset(b, 120, n); return strcmp(b, "xxxdefgz"); }\n'
+        'EXPORT("compare") int compare(int n) { return memcmp(a, b, n); }\n'
+        'EXPORT("order") int order(int high) { return strcmp(high ? "a\\xff" : "a", "ab"); }\n'
+        'EXPORT("length") int length(void) { return strlen(a); }\n'
+    )
+    content = sdk.compile(tmp_path / "text.c").wasm.read_bytes()
+
+    def call(name: str, *arguments: int) -> int:
+        store = wasmtime.Store()
+        function = wasmtime.Instance(store, wasmtime.Module(store.engine, content), []).exports(store)[name]
+        assert isinstance(function, wasmtime.Func)
+        return int(function(store, *arguments))
+
+    assert [call("copy", 4), call("move"), call("set", 3), call("length")] == [0, 0, 0, 8]
+    assert (call("compare", 7), call("compare", 8)) == (0, -1)
+    assert call("order", 0) < 0 < call("order", 1)
+
+
+def test_zig_compiles_c_where_clang_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("ziglang", reason="pip install ziglang")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    sdk.new(tmp_path / "demo", template="alarm", language="c")
+    made = sdk.compile(tmp_path / "demo")
+    assert {"init", "poll"} <= set(made.exports)
+    assert made.memory < 2048
+
+
 def test_a_missing_compiler_is_named_with_the_command_that_gets_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,85 @@
+/* The lab's core on Zephyr. What varies between boards is in boards/: an overlay and, if need be, a conf. */
+#include <zephyr/device.h>
+#include <zephyr/drivers/entropy.h>
+#include <zephyr/kernel.h>
+#include <zephyr/storage/flash_map.h>
+#include <zephyr/sys/reboot.h>
+
+#include "lab/core.h"
+
+#include "pins.h"
+#include "streams.h"
+
+extern const uint8_t lab_build_id[20];
+
+static const struct device *const generator = DEVICE_DT_GET(DT_CHOSEN(zephyr_entropy));
+
+static __noinit struct lab_boot boot;
+static uint8_t pool[CONFIG_LAB_POOL_SIZE] __aligned(8);
+static struct lab_core core;
+
+static uint64_t millis(const struct lab_port *port) {
+    (void)port;
+    return (uint64_t)k_uptime_get();
+}
+
+static uint64_t micros(const struct lab_port *port) {
+    (void)port;
+    return k_ticks_to_us_floor64((uint64_t)k_uptime_ticks());
+}
+
+static size_t entropy(const struct lab_port *port, uint8_t *bytes, size_t size) {
+    (void)port;
+    return entropy_get_entropy(generator, bytes, (uint16_t)size) == 0 ? size : 0;
+}
+
+static void reset(const struct lab_port *port) {
+    (void)port;
+    sys_reboot(SYS_REBOOT_WARM);
+}
+
+static void feed(const struct lab_port *port) {
+    (void)port;
+}
+
+static const struct lab_wiring wiring = {
+    .dht22_pin = PIN_DHT22,
+    .buzzer_pin = PIN_BUZZER,
+    .buzzer_active_low = true,
+    .fan_pin = PIN_FAN,
+    .strip = 0,
+    .leds = DT_PROP(DT_ALIAS(led_strip), chain_length),
+    .bme680_address = 0x77,
+};
+
+static const struct lab_port port = {
+    .board = LAB_BOARD,
+    .build_id = lab_build_id,
+    .identity = (const uint8_t *)(CONFIG_FLASH_BASE_ADDRESS + FIXED_PARTITION_OFFSET(identity_partition)),
+    .identity_size = FIXED_PARTITION_SIZE(identity_partition),
+    .pool = pool,
+    .pool_size = sizeof pool,
+    .boot = &boot,
+    .wiring = &wiring,
+    .read = streams_read,
+    .write = streams_write,
+    .millis = millis,
+    .micros = micros,
+    .idle = streams_idle,
+    .entropy = entropy,
+    .reset = reset,
+    .feed = feed,
+    .i2c = pins_i2c,
+    .pulses = pins_pulses,
+    .strip = pins_strip,
+    .gpio_write = pins_write,
+    .gpio_read = pins_read,
+};
+
+int main(void) {
+    pins_start();
+    lab_boot_start(&boot, LAB_BOOT_UNKNOWN);
+    streams_start();
+    lab_core_init(&core, &port);
+    lab_core_run(&core);
+}

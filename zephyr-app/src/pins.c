@@ -1,0 +1,154 @@
+#include "pins.h"
+
+#include <cmsis_core.h>
+#include <zephyr/drivers/gpio.h>
+#include <zephyr/drivers/i2c.h>
+#include <zephyr/drivers/led_strip.h>
+#include <zephyr/kernel.h>
+
+#define USER DT_PATH(zephyr_user)
+#define LEDS DT_PROP(DT_ALIAS(led_strip), chain_length)
+
+static const struct device *const i2c = DEVICE_DT_GET(DT_ALIAS(lab_i2c));
+static const struct device *const strip = DEVICE_DT_GET(DT_ALIAS(led_strip));
+
+/* By pin number; levels are those of the wire. */
+static const struct gpio_dt_spec pins[] = {
+    [PIN_DHT22] = GPIO_DT_SPEC_GET(USER, dht22_gpios),   [PIN_BUZZER] = GPIO_DT_SPEC_GET(USER, buzzer_gpios),
+    [PIN_FAN] = GPIO_DT_SPEC_GET(USER, fan_gpios),       [PIN_RELAY] = GPIO_DT_SPEC_GET(USER, relay_gpios),
+    [PIN_BUTTON] = GPIO_DT_SPEC_GET(USER, button_gpios),
+};
+
+void pins_start(void) {
+    /* The buzzer sounds while its pin is low: it is silenced before anything else happens. */
+    gpio_pin_configure(pins[PIN_BUZZER].port, pins[PIN_BUZZER].pin, GPIO_OUTPUT_HIGH);
+    gpio_pin_configure(pins[PIN_FAN].port, pins[PIN_FAN].pin, GPIO_OUTPUT_LOW);
+    gpio_pin_configure(pins[PIN_RELAY].port, pins[PIN_RELAY].pin, GPIO_OUTPUT_LOW);
+    gpio_pin_configure(pins[PIN_BUTTON].port, pins[PIN_BUTTON].pin,
+                       GPIO_INPUT | (pins[PIN_BUTTON].dt_flags & (GPIO_PULL_UP | GPIO_PULL_DOWN)));
+    CoreDebug->DEMCR |= CoreDebug_DEMCR_TRCENA_Msk;
+    DWT->CTRL |= DWT_CTRL_CYCCNTENA_Msk;
+}
+
+static enum lab_bus_status status(int error) {
+    switch (error) {
+    case 0:
+        return LAB_BUS_DONE;
+    case -ETIMEDOUT:
+        return LAB_BUS_TIMEOUT;
+    case -EBUSY:
+        return LAB_BUS_STUCK;
+    case -EINVAL:
+    case -ENOTSUP:
+        return LAB_BUS_BAD_ARGUMENT;
+    default:
+        return LAB_BUS_NACK; /* Zephyr's drivers say EIO */
+    }
+}
+
+enum lab_bus_status pins_i2c(const struct lab_port *port, uint8_t address, const uint8_t *out,
+                             size_t out_size, uint8_t *in, size_t in_size) {
+    (void)port;
+    if (in_size == 0) {
+        return status(i2c_write(i2c, out, out_size, address));
+    }
+    if (out_size == 0) {
+        return status(i2c_read(i2c, in, in_size, address));
+    }
+    return status(i2c_write_read(i2c, address, out, out_size, in, in_size));
+}
+
+static bool known(uint8_t pin) {
+    return pin < ARRAY_SIZE(pins) && pins[pin].port != NULL;
+}
+
+enum lab_bus_status pins_write(const struct lab_port *port, uint8_t pin, bool level) {
+    (void)port;
+    if (!known(pin) || pin == PIN_DHT22 || pin == PIN_BUTTON) {
+        return LAB_BUS_BAD_ARGUMENT;
+    }
+    return status(gpio_pin_set_raw(pins[pin].port, pins[pin].pin, level));
+}
+
+enum lab_bus_status pins_read(const struct lab_port *port, uint8_t pin, bool *level) {
+    (void)port;
+    if (!known(pin)) {
+        return LAB_BUS_BAD_ARGUMENT;
+    }
+    int found = gpio_pin_get_raw(pins[pin].port, pins[pin].pin);
+    *level = found > 0;
+    return status(found < 0 ? found : 0);
+}
+
+/* ---- single wire. Timed by the core's cycle counter: the system's clock may be as slow as 32 kHz. */
+
+static uint32_t us_since(uint32_t start) {
+    return (DWT->CYCCNT - start) / (SystemCoreClock / 1000000u);
+}
+
+/* How long the pin stays at `level`, in microseconds; 0 if longer than 200. */
+static uint16_t pulse(const struct gpio_dt_spec *pin, bool level) {
+    uint32_t start = DWT->CYCCNT;
+    while ((gpio_pin_get_raw(pin->port, pin->pin) != 0) == level) {
+        if (us_since(start) > 200) {
+            return 0;
+        }
+    }
+    uint32_t us = us_since(start);
+    return (uint16_t)(us > 0 ? us : 1);
+}
+
+static enum lab_bus_status listen(const struct gpio_dt_spec *pin, struct lab_pulse *pulses, size_t *count) {
+    size_t room = *count;
+    *count = 0;
+    if (gpio_pin_get_raw(pin->port, pin->pin) == 0) {
+        return LAB_BUS_STUCK;
+    }
+    if (pulse(pin, true) == 0) {
+        return LAB_BUS_TIMEOUT;
+    }
+    while (*count < room) {
+        struct lab_pulse one = {.low_us = pulse(pin, false)};
+        one.high_us = pulse(pin, true);
+        if (one.low_us == 0 || one.high_us == 0) {
+            return LAB_BUS_TIMEOUT;
+        }
+        pulses[(*count)++] = one;
+    }
+    return LAB_BUS_DONE;
+}
+
+enum lab_bus_status pins_pulses(const struct lab_port *port, uint8_t pin, uint16_t start_low_us,
+                                struct lab_pulse *pulses, size_t *count) {
+    (void)port;
+    if (pin != PIN_DHT22) {
+        *count = 0;
+        return LAB_BUS_BAD_ARGUMENT;
+    }
+    const struct gpio_dt_spec *wire = &pins[pin];
+    gpio_pin_configure(wire->port, wire->pin, GPIO_OUTPUT_LOW);
+    uint32_t start = DWT->CYCCNT;
+    while (us_since(start) < start_low_us) {
+    }
+    /* 41 pulses take 5 ms at most; an interrupt in between would look like a longer one. */
+    unsigned key = irq_lock();
+    gpio_pin_set_raw(wire->port, wire->pin, 1);
+    gpio_pin_configure(wire->port, wire->pin, GPIO_INPUT | GPIO_PULL_UP);
+    enum lab_bus_status result = listen(wire, pulses, count);
+    irq_unlock(key);
+    return result;
+}
+
+enum lab_bus_status pins_strip(const struct lab_port *port, uint8_t number, const uint8_t *bytes,
+                               size_t size) {
+    (void)port;
+    if (number != 0 || size % 3 != 0 || size / 3 > LEDS) {
+        return LAB_BUS_BAD_ARGUMENT;
+    }
+    /* The driver overwrites what it is given. */
+    struct led_rgb colours[LEDS];
+    for (size_t i = 0; i < size / 3; i++) {
+        colours[i] = (struct led_rgb){.g = bytes[3 * i], .r = bytes[3 * i + 1], .b = bytes[3 * i + 2]};
+    }
+    return status(led_strip_update_rgb(strip, colours, size / 3));
+}

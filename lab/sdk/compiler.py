@@ -84,7 +84,12 @@ def compile(
     path = path.absolute()
     app, language, manifest = _app(path, progress)
     target = output.absolute() if output else app.folder / "build" / f"{app.name}.wasm"
-    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"cannot make {target.parent}: {error.strerror}", hint="lab compile -o FILE writes elsewhere."
+        ) from error
     # Beside the output, so that it becomes visible whole or not at all, and only if it is good.
     with tempfile.TemporaryDirectory(prefix=".", dir=target.parent) as scratch:
         made = Path(scratch) / "module.wasm"

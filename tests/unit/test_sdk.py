@@ -288,6 +288,14 @@ def test_a_refused_module_does_not_replace_the_one_before(app: Path) -> None:
     assert (app / "build" / "demo.wasm").read_bytes() == before
 
 
+def test_a_folder_that_cannot_be_written_is_named(app: Path) -> None:
+    (app / "build").write_text("in the way")
+    with pytest.raises(UsageError, match="cannot make .*build: File exists") as caught:
+        sdk.compile(app)
+    assert "-o FILE" in caught.value.hint
+    assert sdk.compile(app, output=app / "elsewhere" / "app.wasm").wasm == app / "elsewhere" / "app.wasm"
+
+
 def test_memory_must_stay_within_the_manifest_and_the_board(app: Path) -> None:
     (app / "main.wat").write_text('(module (memory (export "memory") 1))')
     with pytest.raises(LabError, match=r"needs 65536 bytes of linear memory; its app\.toml allows 4096"):

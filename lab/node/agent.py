@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import math
 import os
 import signal
@@ -22,6 +23,8 @@ from typing import Any
 from lab.errors import LabError, UsageError
 from lab.node.outbox import Outbox
 from lab.node.probe import probe
+from lab.node.releases import RESTART, healthy, launched
+from lab.node.releases import status as release_status
 from lab.node.system import THERMAL, System
 from lab.node.uplink import Uplink, UplinkError
 from lab.plugins.refusal import Refused
@@ -78,16 +81,20 @@ class Agent:
         self.outbox = Outbox(config.folder / "outbox.db", config.buffer)
         self._uplink = Uplink(config.hub_url, config.credentials)
 
-    def run(self, ended: threading.Event) -> None:
-        """Do a cycle every `interval` seconds until `ended` is set."""
+    def run(self, ended: threading.Event) -> int:
+        """Do a cycle every `interval` seconds until `ended`, or a new release; return the exit code."""
         _notify("READY=1")
         due = time.monotonic()
         while not ended.is_set():
             self.outbox.add(self._clock(), {"readings": self.measure()})
-            self.push()
+            if self.push():
+                healthy()
+                if self._obey():
+                    return RESTART
             _notify("WATCHDOG=1")
             due = max(due + self.config.interval, time.monotonic())
             ended.wait(due - time.monotonic())
+        return 0
 
     def measure(self) -> list[dict[str, Any]]:
         """Return the readings of now, as a push holds them; what does not answer is left out."""
@@ -131,7 +138,11 @@ class Agent:
                     "now": self._clock(),
                     "interval": self.config.interval,
                     "batches": batches,
-                    "status": {"buffered": len(self.outbox), "dropped": self.outbox.dropped},
+                    "status": {
+                        "buffered": len(self.outbox),
+                        "dropped": self.outbox.dropped,
+                        **release_status(),
+                    },
                 }
                 self.outbox.accepted(int(self._uplink.post("/push", body)["accepted"]))
         except UplinkError as error:
@@ -139,6 +150,33 @@ class Agent:
             return False
         self._tell("push", "")
         return True
+
+    def _obey(self) -> bool:
+        """Fetch one command; return whether the launcher is to start another release."""
+        try:
+            command = self._uplink.post("/commands", {"wait": 0}).get("command")
+            if command is None:
+                return False
+            try:
+                answer = self._update(command)
+            except (UplinkError, ValueError) as error:
+                answer = {"error": str(error)}
+            self._uplink.post(f"/commands/{command['id']}", answer)
+            return "trial" in answer
+        except UplinkError as error:
+            self._tell("commands", str(error))
+            return False
+
+    def _update(self, command: dict[str, Any]) -> dict[str, Any]:
+        releases, digest = launched(), str(command.get("program"))
+        if command.get("do") != "update" or "program" not in command:
+            return {"error": f"the native agent cannot do {command.get('do')!r}"}
+        if releases is None:
+            return {"error": "it was not started by its launcher, lab.node.releases"}
+        content = self._uplink.request("GET", f"/artifacts/{digest}")
+        if hashlib.sha256(content).hexdigest() != digest:
+            return {"error": "the transfer was damaged"}
+        return {"trial": releases.add(content)}
 
     def close(self) -> None:
         """Close the buffer and the connection."""
@@ -203,9 +241,10 @@ def main() -> None:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     try:
-        agent.run(ended)
+        code = agent.run(ended)
     finally:
         agent.close()
+    sys.exit(code)
 
 
 if __name__ == "__main__":

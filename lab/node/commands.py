@@ -8,8 +8,8 @@ enough.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
+from collections import defaultdict, deque
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +30,8 @@ class Commands:
 
     def __init__(self) -> None:
         self._numbers = itertools.count(1)
-        self._waiting: dict[str, asyncio.Queue[int | None]] = {}
+        self._queues: defaultdict[str, deque[int]] = defaultdict(deque)
+        self._waiting: dict[str, asyncio.Future[None]] = {}
         self._asked: dict[int, _Asked] = {}
 
     async def ask(self, node: str, command: dict[str, Any], timeout: float) -> dict[str, Any]:
@@ -40,14 +41,13 @@ class Commands:
         :raises LabTimeoutError: it did not answer.
         :raises LabError: it could not do it.
         """
+        queue = self._queues[node]
+        if len(queue) >= _QUEUE:
+            raise LabError(f"{node} has not fetched its last {_QUEUE} commands")
         number = next(self._numbers)
-        asked = _Asked(node, command, asyncio.get_running_loop().create_future())
-        queue = self._waiting.setdefault(node, asyncio.Queue(_QUEUE))
-        try:
-            queue.put_nowait(number)
-        except asyncio.QueueFull:
-            raise LabError(f"{node} has not fetched its last {_QUEUE} commands") from None
-        self._asked[number] = asked
+        asked = self._asked[number] = _Asked(node, command, asyncio.get_running_loop().create_future())
+        queue.append(number)
+        self._wake(node)
         try:
             async with asyncio.timeout(timeout):
                 answer = await asked.answer
@@ -57,29 +57,44 @@ class Commands:
             ) from None
         finally:
             del self._asked[number]
+            if number in queue:
+                queue.remove(number)
         if error := answer.get("error"):
             raise LabError(f"{node}: {error}")
         return answer
 
-    def close(self) -> None:
-        """Let every node that waits go: this hub ends."""
-        for queue in self._waiting.values():
-            with contextlib.suppress(asyncio.QueueFull):
-                queue.put_nowait(None)
-
     async def fetch(self, node: str, wait: float) -> dict[str, Any] | None:
-        """Return the next command for a node; none if there is none within `wait` seconds."""
-        queue = self._waiting.setdefault(node, asyncio.Queue(_QUEUE))
+        """Return the next command for a node; none if there is none within `wait` seconds.
+
+        A newer call for the same node ends an older one: its connection may have died with the node, and must
+        not swallow a command.
+        """
+        self._wake(node)
+        waiter = self._waiting[node] = asyncio.get_running_loop().create_future()
         try:
-            async with asyncio.timeout(wait):
-                while True:
-                    number = await queue.get()
-                    if number is None:
-                        return None
-                    if number in self._asked:  # else it was withdrawn
-                        return {"id": number, **self._asked[number].command}
+            if not self._queues[node]:
+                async with asyncio.timeout(wait):
+                    await waiter
         except TimeoutError:
             return None
+        finally:
+            current = self._waiting.get(node) is waiter
+            if current:
+                del self._waiting[node]
+        if not current or not self._queues[node]:
+            return None
+        number = self._queues[node].popleft()
+        return {"id": number, **self._asked[number].command}
+
+    def close(self) -> None:
+        """Let every node that waits go: this hub ends."""
+        for node in list(self._waiting):
+            self._wake(node)
+
+    def _wake(self, node: str) -> None:
+        waiter = self._waiting.get(node)
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
     def answered(self, node: str, number: int, answer: dict[str, Any]) -> bool:
         """Take a node's answer; false if nobody waits for it (any more)."""

@@ -1,5 +1,4 @@
-"""Modbus, both ways: a node's cluster as registers for others, and others' registers as readings of this
-node.
+"""Modbus, both ways: a cluster as registers for others, others' registers as readings of this node.
 
 As a server each node of the cluster is a device: the node itself is 1, its spokes are 2, 3… in the order of
 ``cluster.nodes``. Register 0 says whether it is online; from register 2 on, each quantity of `QUANTITIES` is

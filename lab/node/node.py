@@ -24,7 +24,10 @@ from lab.node.ledger import Ledger, Push, PushedReading
 from lab.node.outbox import Outbox
 from lab.node.outputs import PATTERNS, Buzzer, Fan, Leds, quietly
 from lab.node.probe import probe
+from lab.node.releases import healthy, launched
+from lab.node.releases import status as release_status
 from lab.node.system import System
+from lab.node.update import Artifacts, update_plugins, update_program
 from lab.node.uplink import Uplink, UplinkError
 from lab.plugins.engine import Runtime
 from lab.plugins.guest import Limits
@@ -37,6 +40,9 @@ _PUSH_BATCHES = 100
 _PUSH_BACKOFF = 30.0  # s at most between two attempts
 _COMMAND_WAIT = 25.0  # s that the hub lets a spoke wait for a command
 _COMMAND_TIMEOUT = 10.0  # s until a spoke's silence is a failure
+_UPDATE_TIMEOUT = 120.0
+_RESTART_SECONDS = 0.5
+_HEALTHY_CYCLES = 2
 _LOG_LINES = 200  # a batch
 
 
@@ -62,6 +68,11 @@ class Node:
         self._targets: dict[str, Target] = {}
         self._told_line = 0
         self._silent: set[str] = set()
+        self._pushed = False
+        self.ended = asyncio.Event()
+        """Set when the node is to end."""
+        self.restart = False
+        """Whether its launcher is to start another release then."""
         self._push_wanted = asyncio.Event()
 
     @contextlib.asynccontextmanager
@@ -104,6 +115,7 @@ class Node:
             for source in self._modbus:
                 stack.callback(source.close)
             if self.is_hub:
+                self.artifacts = Artifacts(folder / "artifacts")
                 self.credentials = Credentials(folder, self.config.cluster.nodes)
                 for name in self.config.cluster.nodes:
                     self.ledger.expect(name, "spoke", self.config.polling.interval)
@@ -168,6 +180,8 @@ class Node:
                 self.journal("info", each.sensor, f"{each.quantity} {value} {each.note}".strip())
         self.cycles += 1
         await anyio.to_thread.run_sync(self._keep, readings)
+        if self.cycles >= _HEALTHY_CYCLES and (self.is_hub or self._pushed):
+            healthy()
         self._push_wanted.set()
         return readings
 
@@ -209,6 +223,7 @@ class Node:
             "plugins": [plugin.describe() for plugin in self.host.plugins.values()],
             "leds": self.leds.colours(),
             "fan": {"on": self.fan.on, "manual": self.fan.manual},
+            **release_status(),
             **({} if self.is_hub else {"buffered": len(self.outbox), "dropped": self.outbox.dropped}),
         }
 
@@ -270,6 +285,7 @@ class Node:
         }
         answer = await worker.run(lambda: uplink.post("/push", body))
         await worker.run(lambda: self.outbox.accepted(int(answer["accepted"])))
+        self._pushed = True
         return len(batches) == _PUSH_BATCHES
 
     def take(self, node: str, push: Push) -> int:
@@ -319,6 +335,7 @@ class Node:
         action: Callable[[dict[str, Any]], Awaitable[dict[str, Any]]] | None = {
             "buzzer": self._do_buzzer,
             "fan": self._do_fan,
+            "update": self._do_update,
         }.get(str(command.get("do")))
         if action is None:
             raise UsageError(f"{self.id} cannot do {command.get('do')!r}")
@@ -331,7 +348,8 @@ class Node:
         """
         if node == self.id:
             return await self.execute(command)
-        return await self.commands.ask(node, command, _COMMAND_TIMEOUT)
+        limit = _UPDATE_TIMEOUT if command["do"] == "update" else _COMMAND_TIMEOUT
+        return await self.commands.ask(node, command, limit)
 
     async def _do_buzzer(self, command: dict[str, Any]) -> dict[str, Any]:
         if self.buzzer.pin is None:
@@ -341,6 +359,35 @@ class Node:
             raise UsageError(f"there is no pattern {pattern!r}", hint=f"there are: {', '.join(PATTERNS)}")
         self.buzzer.beep(*PATTERNS[pattern])
         return {"pattern": pattern}
+
+    async def _do_update(self, command: dict[str, Any]) -> dict[str, Any]:
+        if plugins := command.get("plugins"):
+            return await update_plugins(self.host, plugins, self._fetch)
+        releases = launched()
+        if releases is None:
+            raise LabError(
+                f"{self.id} was not started by its launcher", hint="docs/nodes.md says how: lab.node.releases"
+            )
+        done = await update_program(releases, str(command.get("program")), self._fetch)
+        # The answer leaves first; then the launcher starts the release that is on trial.
+        self.restart = True
+        asyncio.get_running_loop().call_later(_RESTART_SECONDS, self.ended.set)
+        return done
+
+    async def _fetch(self, digest: str) -> bytes:
+        if self.is_hub:
+            content = self.artifacts.get(digest)
+        else:
+            uplink = self._uplink()
+            try:
+                content = await asyncio.to_thread(uplink.request, "GET", f"/artifacts/{digest}")
+            except UplinkError as error:
+                raise LabError(str(error)) from error
+            finally:
+                uplink.close()
+        if content is None:
+            raise LabError(f"there is no artifact {digest[:12]}")
+        return content
 
     async def _do_fan(self, command: dict[str, Any]) -> dict[str, Any]:
         if self.fan.pin is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import json
 import os
@@ -13,9 +14,10 @@ from pathlib import Path
 
 import anyio
 
-from lab.errors import LabError, UsageError
+from lab.errors import ExitCode, LabError, UsageError
 from lab.node.config import Config
 from lab.node.node import Node
+from lab.node.releases import RESTART
 from lab.node.web import cluster_app, local_app, serving
 from lab.plugins.build import build
 
@@ -23,8 +25,8 @@ ADDRESS = "node.json"
 """In a node's folder: where it answers, `{"pid": …, "http": port, "cluster": port or null}`."""
 
 
-async def run(config: Config, ready: Callable[[Node, int, int | None], None]) -> None:
-    """Run a node until SIGTERM or SIGINT.
+async def run(config: Config, ready: Callable[[Node, int, int | None], None]) -> int:
+    """Run a node until SIGTERM, SIGINT, or another release of it; return its exit code.
 
     :param ready: called with the node, its port for this machine and, of a hub, its port for spokes.
     :raises LabError: it cannot start.
@@ -58,12 +60,18 @@ async def run(config: Config, ready: Callable[[Node, int, int | None], None]) ->
         stack.callback(lambda: announced.unlink(missing_ok=True))
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(node.run)
-            with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-                ready(node, *ports)
-                async for _ in signals:
-                    break
+            tasks.start_soon(_end_on_signal, node.ended, lambda: ready(node, *ports))
+            await node.ended.wait()
             node.commands.close()
             tasks.cancel_scope.cancel()
+    return RESTART if node.restart else ExitCode.DONE
+
+
+async def _end_on_signal(ended: asyncio.Event, ready: Callable[[], None]) -> None:
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        ready()
+        async for _ in signals:
+            ended.set()
 
 
 def build_missing(config: Config, say: Callable[[str], None]) -> None:

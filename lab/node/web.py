@@ -24,10 +24,12 @@ from lab.node.hardware.simulated import Simulated
 from lab.node.journal import LEVELS
 from lab.node.ledger import Push
 from lab.node.node import Node
+from lab.node.update import LIMIT
 from lab.plugins.engine import PluginError
 
 _LOCAL = frozenset({"127.0.0.1", "localhost", "::1"})
 _KEEP_ALIVE_SECONDS = 120  # longer than a spoke's cycle, and than the rebuild of a plugin
+_UPDATES = ("plugins", "program")
 _PUSH_LIMIT = 8 << 20  # bytes of a body
 _STATUS = {ExitCode.FAILED: 409, ExitCode.USAGE: 422, ExitCode.MISSING: 424, ExitCode.TIMEOUT: 504}
 # The page is a plugin's: whatever it returns, no script runs, nothing is loaded, forms go to this node only.
@@ -143,6 +145,22 @@ def local_app(node: Node) -> ASGIApp:
     async def fan(name: str, request: Request) -> Response:
         return await command(request, name, {"do": "fan", "on": (await _fields(request)).get("on")})
 
+    @app.put("/api/artifacts")
+    async def keep_artifact(request: Request) -> dict[str, Any]:
+        _hub(node)
+        content = bytearray()
+        async for part in request.stream():
+            content += part
+            if len(content) > LIMIT:
+                raise HTTPException(413, f"an artifact has at most {LIMIT} bytes")
+        return {"digest": await anyio.to_thread.run_sync(node.artifacts.add, bytes(content))}
+
+    @app.post("/api/nodes/{name}/update")
+    async def update(name: str, request: Request) -> Response:
+        _hub(node)
+        wanted = {key: value for key, value in (await _fields(request)).items() if key in _UPDATES}
+        return await command(request, name, {"do": "update", **wanted})
+
     async def command(request: Request, name: str, what: dict[str, Any]) -> Response:
         if name != node.id and name not in node.config.cluster.nodes:
             raise HTTPException(404, f"this cluster has no node {name!r}")
@@ -183,6 +201,13 @@ def cluster_app(node: Node) -> FastAPI:
     async def answer(number: int, request: Request, name: str = Depends(spoke)) -> dict[str, Any]:
         body = await request.json()
         return {"taken": isinstance(body, dict) and node.commands.answered(name, number, body)}
+
+    @app.get("/artifacts/{digest}")
+    def artifact(digest: str, _name: str = Depends(spoke)) -> Response:
+        content = node.artifacts.get(digest)
+        if content is None:
+            raise HTTPException(404, "there is no such artifact")
+        return Response(content, media_type="application/octet-stream")
 
     @app.post("/lease")
     async def lease(resource: Resource, name: str = Depends(spoke)) -> dict[str, Any]:
@@ -272,6 +297,11 @@ def _simulated(node: Node) -> Simulated:
     if not isinstance(node.hardware, Simulated):
         raise HTTPException(404, "this node's parts are not simulated")
     return node.hardware
+
+
+def _hub(node: Node) -> None:
+    if not node.is_hub:
+        raise HTTPException(404, "only a hub updates nodes")
 
 
 def _text(error: object) -> str:

@@ -138,6 +138,8 @@ class Plugin:
     error: str = ""
     digest: str = ""
     polls: int = 0
+    answered: bool = False
+    """Whether this very component has returned from a call."""
     failures: int = 0
     """In a row."""
     milliseconds: float = 0.0
@@ -225,6 +227,10 @@ class Host:
         names = [name for name, plugin in self.plugins.items() if _SENSOR in plugin.world.exports]
         return sorted(names, key=lambda name: (first.index(name) if name in first else len(first), name))
 
+    def measures(self, name: str) -> bool:
+        """Return whether a plugin is called every cycle."""
+        return name in self.plugins and _SENSOR in self.plugins[name].world.exports
+
     async def poll(self, name: str) -> list[Reading] | None:
         """Call a plugin's `poll`; none if it failed, or rests after a failure. Never raises."""
         plugin = self.plugins.get(name)
@@ -238,6 +244,7 @@ class Host:
         if result is None:
             return None
         plugin.polls += 1
+        plugin.answered = True
         if isinstance(result, str):
             self._complained(plugin, result)
             return None
@@ -260,6 +267,7 @@ class Host:
         if not isinstance(result, str):
             raise PluginError(f"plugin {name} is {plugin.state}: {plugin.error or 'it is being loaded'}")
         plugin.polls += 1
+        plugin.answered = True
         self._recovered(plugin)
         return result
 
@@ -342,7 +350,7 @@ class Host:
         assert plugin.successor is not None
         old, (plugin.compiled, plugin.guest) = plugin.guest, plugin.successor
         plugin.successor = None
-        plugin.digest = plugin.compiled.digest
+        plugin.digest, plugin.answered = plugin.compiled.digest, False
         plugin.state, plugin.error, plugin.failures, plugin.retry_at = State.RUNNING, "", 0, 0.0
         if old is not None:
             old.close()

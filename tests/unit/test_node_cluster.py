@@ -16,6 +16,8 @@ import anyio
 import httpx
 import pytest
 
+from lab.errors import LabError
+from lab.node.commands import Commands
 from lab.node.config import Config, parse
 from lab.node.hardware.simulated import Simulated
 from lab.node.leases import BUS, Leases
@@ -360,6 +362,33 @@ async def test_buzzer_of_a_spoke_sounds_by_the_hubs_button(site: Site) -> None:
             await until(lambda: buzzer.total == 1)
             refused = await http.post("/api/nodes/spoke/fan", json={"on": True})
             assert (refused.status_code, "spoke has no fan" in refused.text) == (409, True)
+
+
+async def test_connection_of_a_dead_node_swallows_no_command() -> None:
+    commands = Commands()
+    dead = asyncio.create_task(commands.fetch("spoke", 20))
+    await asyncio.sleep(0)
+    alive = asyncio.create_task(commands.fetch("spoke", 20))
+    await asyncio.sleep(0)
+    asked = asyncio.create_task(commands.ask("spoke", {"do": "x"}, 20))
+    assert await dead is None
+    command = await alive
+    assert command is not None
+    assert not commands.answered("other", command["id"], {}), "not its command"
+    assert commands.answered("spoke", command["id"], {"done": 1})
+    assert not commands.answered("spoke", command["id"], {"done": 2})
+    assert await asked == {"done": 1}
+
+
+async def test_commands_of_a_node_that_is_away_are_limited() -> None:
+    commands = Commands()
+    asked = [asyncio.create_task(commands.ask("spoke", {"do": "x"}, 20)) for _ in range(33)]
+    with pytest.raises(LabError, match="has not fetched"):
+        await asked[-1]
+    for task in asked:
+        task.cancel()
+    await asyncio.gather(*asked, return_exceptions=True)
+    assert await commands.fetch("spoke", 0.01) is None, "withdrawn"
 
 
 # -- a shared sensor

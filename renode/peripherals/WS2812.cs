@@ -128,6 +128,8 @@ namespace Antmicro.Renode.Peripherals.Miscellaneous
 
         private void Shift(double highNanoseconds)
         {
+            // The time that has passed unseen until now must not be charged to the gap.
+            SyncTime();
             if(Fault != PartFault.None)
             {
                 return;
@@ -168,12 +170,17 @@ namespace Antmicro.Renode.Peripherals.Miscellaneous
         {
             get
             {
-                CPU.ICPU cpu;
-                if(machine.SystemBus.TryGetCurrentCPU(out cpu))
-                {
-                    cpu.SyncTime();
-                }
+                SyncTime();
                 return machine.ElapsedVirtualTime.TimeElapsed.TotalNanoseconds;
+            }
+        }
+
+        private void SyncTime()
+        {
+            CPU.ICPU cpu;
+            if(machine.SystemBus.TryGetCurrentCPU(out cpu))
+            {
+                cpu.SyncTime();
             }
         }
 

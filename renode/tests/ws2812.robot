@@ -27,6 +27,16 @@ Colours Arrive By Spi
     Part Property Should Be    ${SPI STRIP} GetPixel 2    000081
     Part Property Should Be    ${PIN STRIP} Writes    0x00000000
 
+Every Write Is Whole Though Time Is Dealt Out Coarsely
+    Execute Command    emulation SetGlobalQuantum "0.01"
+    FOR    ${strip}    ${letter}    ${word}    IN    ${SPI STRIP}    s    spi    ${PIN STRIP}    p    pin
+        FOR    ${i}    IN RANGE    1    4
+            Ask    ${letter}    strip by ${word}
+            Part Property Should Be    ${strip} Pixels    ff0000 00ff00 000081
+            Part Property Should Be    ${strip} Writes    0x0000000${i}
+        END
+    END
+
 A Short Write Leaves The Rest
     Ask    p    strip by pin
     Ask    P    strip by pin

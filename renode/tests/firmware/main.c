@@ -287,6 +287,7 @@ static void strip_by_pin(size_t bytes) {
 /* One byte a bit, as Zephyr's worldsemi,ws2812-spi does it. */
 static void strip_by_spi(void) {
     SPI_CR1 = 0x0344; /* SSM, SSI, SPE, MSTR */
+    spin(20000);      /* longer than the reset gap, in which nothing makes the model see the time */
     for (size_t bit = 0; bit < sizeof colours * 8; bit++) {
         SPI_DR = (colours[bit / 8] >> (7 - bit % 8) & 1) != 0 ? 0x70 : 0x40;
         while ((SPI_SR & 1) == 0) {

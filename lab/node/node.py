@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import asdict
@@ -163,9 +164,13 @@ class Node:
     async def _cycles(self) -> None:
         due = time.monotonic()
         while True:
-            await self.cycle()
-            due = max(due + self.config.polling.interval, time.monotonic())
-            await anyio.sleep(due - time.monotonic())
+            try:
+                await self.cycle()
+            except (OSError, sqlite3.Error) as error:  # a full disk, for one: measuring and showing go on
+                self.journal("error", "node", f"a cycle was not kept: {error}")
+            now = time.monotonic()
+            due = max(due + self.config.polling.interval, now)
+            await anyio.sleep(due - now)
 
     async def cycle(self) -> list[Reading]:
         """Poll every plugin, write the LEDs once, pass on what was measured."""

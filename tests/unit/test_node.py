@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import anyio
 import httpx
 import pytest
 
@@ -254,6 +255,20 @@ async def test_one_led_write_a_cycle_with_all_eleven(tmp_path: Path) -> None:
         strips = [t.request for t in it.parts.trace if t.operation == 3]
         assert [len(request) for request in strips] == [1 + 3 * 11] * 3
         assert it.strip.colours[:4] == [GREEN, GREEN, PURPLE, GREEN]
+
+
+async def test_cycle_that_takes_longer_than_the_interval_or_is_not_kept_goes_on(tmp_path: Path) -> None:
+    config = hub(tmp_path, polling={"interval": 0.001})
+    async with lit(config, "dht22") as it, anyio.create_task_group() as tasks:
+        tasks.start_soon(it.node.run)
+        while it.node.cycles < 5:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        it.node.ledger.close()  # as if the disk had gone
+        reached = it.node.cycles
+        while it.node.cycles < reached + 5:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        assert "not kept" in it.node.journal.lines(level="error")[0].text
+        tasks.cancel_scope.cancel()
 
 
 async def test_readings_keep_the_cycles_order(tmp_path: Path) -> None:

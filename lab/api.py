@@ -44,6 +44,12 @@ class UpRequest(BaseModel):
     timeout: float = Field(60.0, gt=0)
 
 
+class CommandRequest(BaseModel):
+    """Bytes for an app, in hex."""
+
+    payload: str = Field(pattern="^([0-9a-fA-F]{2})*$", max_length=512)
+
+
 class WaitRequest(BaseModel):
     """What a device is to reach: connected, `boots` boots since power-on, `app` running."""
 
@@ -260,6 +266,11 @@ def create_api(lab: Lab, token: str) -> FastAPI:
     async def call(device: str, name: str, what: CallRequest) -> Json:
         values = await lab.gateway.call(device, name, what.function, what.arguments)
         return {"value": values[0] if len(values) == 1 else None, "values": values}
+
+    @routes.post("/devices/{device}/apps/{name}/command")
+    async def command(device: str, name: str, what: CommandRequest) -> Json:
+        answer = await lab.gateway.command(device, name, bytes.fromhex(what.payload))
+        return {"answer": answer.hex(), "text": answer.decode(errors="replace")}
 
     @routes.post("/deployments")
     async def deploy(request: Request, name: str, to: str = "", timeout: float = 60.0) -> Response:

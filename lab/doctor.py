@@ -74,7 +74,7 @@ CHECKS = (
         "Rust compiler",
         "rustc",
         "apps written in Rust",
-        "apt-get install rustc-web libstd-rust-web-dev-wasm32, or rustup target add wasm32-unknown-unknown",
+        "rustup target add wasm32-unknown-unknown, or apt-get install rustc libstd-rust-dev-wasm32 lld",
         required=False,
     ),
     Check("npm", "npm", "apps written in AssemblyScript", "apt-get install npm", required=False),

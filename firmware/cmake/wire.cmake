@@ -1,7 +1,7 @@
 # The CBOR codec: generated from lab/wire/wire.cddl by zcbor, and zcbor's C runtime. LAB_ZCBOR is the Python package.
 
-set(types envelope hello ready heartbeat ack app-status-changed log-line event call-result app-list
-    welcome pending goodbye heartbeat-ack configure deploy-begin deploy-chunk deploy-end stop call list-apps reset
+set(types envelope hello ready heartbeat ack app-status-changed log-line event call-result command-result app-list
+    welcome pending goodbye heartbeat-ack configure deploy-begin deploy-chunk deploy-end stop call command list-apps reset
     identity manifest)
 set(generated ${CMAKE_CURRENT_BINARY_DIR}/wire)
 set(outputs wire_decode.c wire_decode.h wire_encode.c wire_encode.h wire_types.h)

@@ -11,6 +11,7 @@ from lab.errors import LabError
 from lab.home import Home
 
 _BOARD = "mps2-an385"
+_NAME = "demo"
 
 
 def demo() -> None:
@@ -26,11 +27,16 @@ def demo() -> None:
                 bar.update(task, description=str(progress["text"]))
 
         client = Client.start(home)
-        [device] = client.operate("devices", progress=step, body={"board": _BOARD})["devices"]
-        _say(
-            f"booted {device['id']} in QEMU: first console byte after {device['boot_ms']:.0f} ms, "
-            f"connected over mutual TLS 1.3 after {device['connect_ms']:.0f} ms"
-        )
+        device = _running(client)
+        if device:
+            _say(f"{device['id']} runs in QEMU already")
+        else:
+            wanted = {"board": _BOARD, "name": _NAME}
+            [device] = client.operate("devices", progress=step, body=wanted)["devices"]
+            _say(
+                f"booted {device['id']} in QEMU: first console byte after {device['boot_ms']:.0f} ms, "
+                f"connected over mutual TLS 1.3 after {device['connect_ms']:.0f} ms"
+            )
         bar.update(task, description="compiling apps/fib/fib.c")
         app = compile_app(paths.data("apps") / "fib" / "fib.c", output=home.root / "demo" / "fib.wasm")
         _say(f"compiled apps/fib/fib.c to WebAssembly: {app.size} bytes")
@@ -56,6 +62,12 @@ The lab goes on running in {home.root}. Try:
         highlight=False,
         soft_wrap=True,
     )
+
+
+def _running(client: Client) -> dict[str, Any] | None:
+    """Return the demo's device if an earlier run has left it."""
+    known: list[dict[str, Any]] = client.get("devices")["devices"]
+    return next((each for each in known if each["id"] == _NAME and each["state"] == "connected"), None)
 
 
 def _say(text: str) -> None:

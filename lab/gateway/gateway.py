@@ -304,6 +304,22 @@ class Gateway:
             raise DeviceError(f"{app}.{function} failed on {id}: {words}")
         return result.values
 
+    async def command(self, id: str, app: str, payload: bytes, *, timeout: float = 10.0) -> bytes:
+        """Give bytes to an app's ``on-command``, on the device; return what it answers, 256 bytes at most.
+
+        :raises UsageError: more bytes than the protocol carries.
+        """
+        session = self._online(self._known(id))
+        try:
+            message = m.Command(app, payload)
+            m.encode(message)
+        except m.BodyError as error:
+            raise UsageError(f"{app} cannot be given that: {error.message}") from error
+        result = await session.request(message, m.CommandResult, timeout)
+        if result.code is not m.ResultCode.DONE:
+            raise refusal(id, f"{app}.on-command", result.code, result.text)
+        return result.answer
+
     async def list_apps(self, id: str) -> list[AppInfo]:
         """Ask a device for its apps. `DeviceInfo.apps` is what it said last, without asking."""
         record = self._known(id)

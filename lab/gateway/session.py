@@ -207,7 +207,7 @@ class Session:
                 log.info("message of a device that waits ignored", device=self.device)
             case m.Ready():
                 self._take_ready(message)
-            case m.Ack() | m.CallResult() | m.AppList():
+            case m.Ack() | m.CallResult() | m.CommandResult() | m.AppList():
                 self._take_answer(envelope.id, message)
             case m.AppStatusChanged(status):
                 self._owner.on_message(self, message)

@@ -352,6 +352,17 @@ class CallResult(Message):
 
 
 @dataclass(frozen=True)
+class CommandResult(Message):
+    """What an app answered to a `Command`, and how long that took on the device, in µs."""
+
+    KIND = 10
+    code: Annotated[ResultCode, _Enum(ResultCode)]
+    text: Words
+    answer: Annotated[bytes, _Sized(bytes, 0, 256)]
+    duration: Uint64
+
+
+@dataclass(frozen=True)
 class AppList(Message):
     """The answer to `ListApps`."""
 
@@ -446,6 +457,15 @@ class Call(Message):
     app: Name
     function: Annotated[str, _Sized(str, 1, 64)]
     arguments: Annotated[tuple[int | float, ...], _List(_Number(), 8)]
+
+
+@dataclass(frozen=True)
+class Command(Message):
+    """Give bytes to an app's ``on-command``."""
+
+    KIND = 76
+    app: Name
+    payload: Annotated[bytes, _Sized(bytes, 0, 256)]
 
 
 @dataclass(frozen=True)

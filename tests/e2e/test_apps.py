@@ -143,6 +143,21 @@ def test_an_app_gets_what_its_manifest_lists_and_no_more(lab: Cli) -> None:
     lab.ok("deploy", "demo", "--all")
 
 
+def test_an_app_answers_commands(lab: Cli) -> None:
+    lab.ok("new", "demo", "--template", "network", "--lang", "c")
+    lab.ok("up", "--board", "native", "--name", "device")
+    lab.ok("deploy", "demo", "--all")
+    lab.ok("command", "device", "demo", "on")
+    assert led(lab, "device", 0) != [0, 0, 0]
+    assert lab.json("command", "device", "demo", "sing")["text"] == "say on or off"
+    assert lab.run("command", "device", "demo", "x" * 257).returncode == 2
+    assert "no app of that name" in lab.run("command", "device", "nobody", "on").stderr
+    file = lab.folder / "deaf.wasm"
+    file.write_bytes(wasmtime.wat2wasm("(module)"))
+    lab.ok("deploy", str(file), "--all")
+    assert "exports no" in lab.run("command", "device", "deaf", "on").stderr
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

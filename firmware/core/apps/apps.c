@@ -526,17 +526,28 @@ static bool from_wasm(const wasm_val_t *result, struct lab_value *value) {
     }
 }
 
+/* The running app of that name, or NULL after saying why not. */
+static struct lab_app *running(struct lab_apps *apps, const char *name, size_t name_size) {
+    struct lab_app *app = find(apps, name, name_size);
+    if (app == NULL) {
+        (void)say(apps, LAB_NO_SUCH_APP, "no app of that name is on this device");
+        return NULL;
+    }
+    if (app->state != LAB_APP_RUNNING) {
+        (void)say(apps, LAB_NO_SUCH_APP, "%s is %s, not running", app->name, lab_app_state_name(app->state));
+        return NULL;
+    }
+    return app;
+}
+
 enum lab_result lab_apps_call(struct lab_apps *apps, const char *name, size_t name_size, const char *function,
                               size_t function_size, const struct lab_value *arguments, size_t argument_count,
                               struct lab_value *results, size_t *result_count) {
     size_t room = *result_count;
     *result_count = 0;
-    struct lab_app *app = find(apps, name, name_size);
+    struct lab_app *app = running(apps, name, name_size);
     if (app == NULL) {
-        return say(apps, LAB_NO_SUCH_APP, "no app of that name is on this device");
-    }
-    if (app->state != LAB_APP_RUNNING) {
-        return say(apps, LAB_NO_SUCH_APP, "%s is %s, not running", app->name, lab_app_state_name(app->state));
+        return LAB_NO_SUCH_APP;
     }
     char export[LAB_TOPIC_MAX + 1];
     if (function_size >= sizeof export) {
@@ -581,6 +592,105 @@ enum lab_result lab_apps_call(struct lab_apps *apps, const char *name, size_t na
         }
     }
     *result_count = given;
+    return result;
+}
+
+/* ---- commands */
+
+/* Calls an export of the canonical ABI that takes `count` i32 and returns one, or none if `result` is NULL. */
+static enum lab_result call_flat(struct lab_apps *apps, struct lab_app *app, const char *name, size_t count,
+                                 const uint32_t *values, uint32_t *result) {
+    wasm_function_inst_t function = wasm_runtime_lookup_function(app->instance, name);
+    uint32_t results = result != NULL ? 1 : 0;
+    wasm_valkind_t kinds[LAB_ARGUMENTS_MAX] = {0}, kind = WASM_I32;
+    bool form = function != NULL && wasm_func_get_param_count(function, app->instance) == count &&
+                wasm_func_get_result_count(function, app->instance) == results;
+    if (form) {
+        wasm_func_get_param_types(function, app->instance, kinds);
+        if (results > 0) {
+            wasm_func_get_result_types(function, app->instance, &kind);
+        }
+    }
+    wasm_val_t in[LAB_ARGUMENTS_MAX] = {0}, out = {.kind = WASM_I32};
+    for (size_t i = 0; form && i < count; i++) {
+        form = kinds[i] == WASM_I32;
+        in[i].kind = WASM_I32;
+        in[i].of.i32 = (int32_t)values[i];
+    }
+    if (!form || kind != WASM_I32) {
+        return say(apps, LAB_NO_SUCH_FUNCTION, "%s exports no %s as the contract has it", app->name, name);
+    }
+    enum lab_result status = run(apps, app, function, name, results, &out, (uint32_t)count, in);
+    if (status == LAB_DONE && result != NULL) {
+        *result = (uint32_t)out.of.i32;
+    }
+    return status;
+}
+
+/* A place in the app's memory, or NULL after saying that there is none. */
+static uint8_t *place(struct lab_apps *apps, struct lab_app *app, uint32_t address, uint32_t size) {
+    if (!wasm_runtime_validate_app_addr(app->instance, address, size)) {
+        (void)say(apps, LAB_TRAP, "%s.on-command: an address outside its memory", app->name);
+        return NULL;
+    }
+    return wasm_runtime_addr_app_to_native(app->instance, address);
+}
+
+/* list<u8> -> list<u8>: the input goes where the app's cabi_realloc says; what the app returns points to the
+ * answer's address and size. */
+static enum lab_result command(struct lab_apps *apps, struct lab_app *app, const uint8_t *bytes, size_t size,
+                               uint8_t *answer, size_t *answer_size) {
+    uint32_t values[4] = {0, 0, 1, (uint32_t)size};
+    uint32_t input = 1, at = 0; /* an empty list may be anywhere */
+    enum lab_result result = LAB_DONE;
+    if (size > 0) {
+        result = call_flat(apps, app, "cabi_realloc", 4, values, &input);
+        uint8_t *there = result == LAB_DONE ? place(apps, app, input, (uint32_t)size) : NULL;
+        if (there == NULL) {
+            return result == LAB_DONE ? LAB_TRAP : result;
+        }
+        memcpy(there, bytes, size);
+    }
+    values[0] = input;
+    values[1] = (uint32_t)size;
+    result = call_flat(apps, app, "on-command", 2, values, &at);
+    if (result != LAB_DONE) {
+        return result;
+    }
+    const uint8_t *pair = place(apps, app, at, 8);
+    if (pair == NULL) {
+        return LAB_TRAP;
+    }
+    memcpy(values, pair, 8); /* both sides are little endian */
+    if (values[1] > *answer_size) {
+        return say(apps, LAB_TRAP, "%s.on-command: an answer of %u bytes, %u are allowed", app->name,
+                   (unsigned)values[1], (unsigned)*answer_size);
+    }
+    const uint8_t *there = values[1] > 0 ? place(apps, app, values[0], values[1]) : answer;
+    if (there == NULL) {
+        return LAB_TRAP;
+    }
+    memmove(answer, there, values[1]);
+    *answer_size = values[1];
+    if (wasm_runtime_lookup_function(app->instance, "cabi_post_on-command") != NULL) {
+        return call_flat(apps, app, "cabi_post_on-command", 1, &at, NULL);
+    }
+    return done(apps);
+}
+
+enum lab_result lab_apps_command(struct lab_apps *apps, const char *name, size_t name_size,
+                                 const uint8_t *bytes, size_t size, uint8_t *answer, size_t *answer_size) {
+    struct lab_app *app = running(apps, name, name_size);
+    enum lab_result result = LAB_NO_SUCH_APP;
+    if (app != NULL) {
+        result = command(apps, app, bytes, size, answer, answer_size);
+    }
+    if (result == LAB_TRAP || result == LAB_BUDGET_EXCEEDED) {
+        fail(apps, app);
+    }
+    if (result != LAB_DONE) {
+        *answer_size = 0;
+    }
     return result;
 }
 

@@ -34,6 +34,7 @@
 #define LAB_LOG_TEXT_MAX  512u
 #define LAB_ARGUMENTS_MAX 8u
 #define LAB_RESULTS_MAX   4u
+#define LAB_COMMAND_MAX   256u
 
 /* Why an app failed, or a request was refused; the wire takes 200. */
 #define LAB_WORDS_MAX 160u
@@ -138,6 +139,10 @@ enum lab_result lab_apps_stop(struct lab_apps *apps, const char *name, size_t na
 enum lab_result lab_apps_call(struct lab_apps *apps, const char *name, size_t name_size, const char *function,
                               size_t function_size, const struct lab_value *arguments, size_t argument_count,
                               struct lab_value *results, size_t *result_count);
+
+/* Gives bytes to an app's `on-command`; `*answer_size` is the room in `answer`, then what it answered. */
+enum lab_result lab_apps_command(struct lab_apps *apps, const char *name, size_t name_size,
+                                 const uint8_t *bytes, size_t size, uint8_t *answer, size_t *answer_size);
 
 /* Polls the app that has been due longest; returns the milliseconds until the next is, UINT32_MAX for never.
  */

@@ -29,6 +29,7 @@ enum kind {
     KIND_EVENT = 7,
     KIND_CALL_RESULT = 8,
     KIND_APP_LIST = 9,
+    KIND_COMMAND_RESULT = 10,
     KIND_WELCOME = 64,
     KIND_PENDING = 65,
     KIND_GOODBYE = 66,
@@ -41,6 +42,7 @@ enum kind {
     KIND_CALL = 73,
     KIND_LIST_APPS = 74,
     KIND_RESET = 75,
+    KIND_COMMAND = 76,
 };
 
 /* Room before the body: the length, the array's head, kind, id and the byte string's head at their longest.
@@ -357,6 +359,25 @@ static void on_call(struct lab_session *session, uint32_t id, const struct call 
     post(session, KIND_CALL_RESULT, id, encoded, size);
 }
 
+static void on_command(struct lab_session *session, uint32_t id, const struct command *command) {
+    uint8_t bytes[LAB_COMMAND_MAX];
+    size_t answered = sizeof bytes;
+    uint64_t before = session->port->micros(session->port);
+    enum lab_result result =
+        lab_apps_command(session->apps, (const char *)command->command_app_m.value, command->command_app_m.len,
+                         command->command_bytes_m.value, command->command_bytes_m.len, bytes,
+                         &answered);
+    struct command_result answer = {
+        .command_result_result_code_m = result,
+        .command_result_words_m = text_of(session->apps->words),
+        .command_result_command_bytes_m = bytes_of(bytes, answered),
+        .command_result_microseconds_m = session->port->micros(session->port) - before,
+    };
+    size_t size = 0;
+    int encoded = cbor_encode_command_result(body_of(session), BODY_ROOM, &answer, &size);
+    post(session, KIND_COMMAND_RESULT, id, encoded, size);
+}
+
 static void on_list_apps(struct lab_session *session, uint32_t id) {
     struct app_list list = {0};
     list.app_list_app_status_m_l_app_status_m_count =
@@ -380,6 +401,7 @@ static bool on_request(struct lab_session *session, uint32_t kind, uint32_t id,
         struct deploy_end end;
         struct stop stop;
         struct call call;
+        struct command command;
         struct list_apps list;
         struct reset reset;
     } m;
@@ -425,6 +447,12 @@ static bool on_request(struct lab_session *session, uint32_t kind, uint32_t id,
             return false;
         }
         on_call(session, id, &m.call);
+        return true;
+    case KIND_COMMAND:
+        if (!DECODE(command, command)) {
+            return false;
+        }
+        on_command(session, id, &m.command);
         return true;
     case KIND_LIST_APPS:
         if (!DECODE(list_apps, list)) {

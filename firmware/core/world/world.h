@@ -14,7 +14,7 @@
 
 #define LAB_WORLD_LEDS    32u   /* most LEDs of a strip */
 #define LAB_WORLD_WATCHES 4u    /* pins that can be watched at once */
-#define LAB_WORLD_KV      1536u /* bytes of all apps' key-value pairs */
+#define LAB_WORLD_KV      1024u /* bytes of all apps' key-value pairs */
 
 struct lab_watch {
     const void *app; /* who watches; NULL: free */

@@ -456,7 +456,7 @@ LAB_EXPORT("init") uint32_t init(void);
 
 LAB_EXPORT("poll") void poll(void);
 
-/* Answer bytes that the gateway's `lab call` or a plugin sent. */
+/* Answer bytes that `lab command` or a plugin sent, 256 at most. */
 #ifdef LAB_ON_COMMAND
 size_t on_command(const uint8_t *input, size_t input_size, uint8_t *output, size_t room);
 static uint32_t lab_on_command_result[2];

@@ -129,7 +129,7 @@
   ;; Called once. Returns how often `poll` is wanted, in milliseconds; 0 is never.
   (func (export "init") (result i32) (unreachable))
   (func (export "poll"))
-  ;; Answer bytes that the gateway's `lab call` or a plugin sent.
+  ;; Answer bytes that `lab command` or a plugin sent, 256 at most.
   ;; returns the address of 0:i32 address, 4:i32 size
   (func (export "on-command") (param $input i32) (param $input-size i32) (result i32) (unreachable))
 )

@@ -63,7 +63,9 @@ class Device:
         :param image: the firmware; none if it is on the board already.
         :raises LabError: the engine could not start it.
         """
-        identity = authority.identity(self.id, seed=os.urandom(32), now=int(time.time()))
+        identity = b""  # a board with its own firmware has its own identity, too
+        if image is not None:
+            identity = authority.identity(self.id, seed=os.urandom(32), now=int(time.time()))
         self._spawned = time.monotonic()
         self.machine = await engine.start(Launch(self.id, self.board, image, identity, self.folder))
         self.console = Console(self.machine.console, self.folder / "console.log")

@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import anyio
-from anyio import BrokenResourceError, EndOfStream, IncompleteRead, to_thread
+from anyio import BrokenResourceError, ClosedResourceError, EndOfStream, IncompleteRead, to_thread
 from anyio.abc import SocketStream
 from anyio.streams.buffered import BufferedByteReceiveStream
 
@@ -211,7 +211,13 @@ class Pool:
                         f"Renode did not answer {command!r} within {_COMMAND_TIMEOUT:g} s and was ended",
                         hint=f"Its log is {self.process.log}.",
                     ) from error
-                except (OSError, EndOfStream, IncompleteRead, BrokenResourceError) as error:
+                except (
+                    OSError,
+                    EndOfStream,
+                    IncompleteRead,
+                    BrokenResourceError,
+                    ClosedResourceError,
+                ) as error:
                     raise self.process.gone(f"do {command!r}") from error
         if done != b"\x01":
             first = command.strip().splitlines()[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import os
@@ -94,6 +95,7 @@ class RenodeEngine:
 
     async def leave(self, pool: Pool, name: str) -> None:
         """Take a machine out of its process; the last one takes the process with it."""
+        # All of it behind the lock: else the last to leave would end the process under one that is leaving.
         async with self._choosing:
             pool.machines.discard(name)
             if not pool.machines or pool.process.ended:
@@ -101,15 +103,13 @@ class RenodeEngine:
                     self._pools.remove(pool)
                     await pool.close()
                 return
-        for command in (
-            f"mach rem {quoted(name)}",
-            f"emulation RemoveLabTerminal {quoted(f'{name}-console')}",
-            f"emulation RemoveLabTerminal {quoted(f'{name}-link')}",
-        ):
-            try:
-                await pool.execute(command, still=True)
-            except RenodeError:
-                continue  # it was never made: the start has failed half-way
+            for command in (
+                f"mach rem {quoted(name)}",
+                f"emulation RemoveLabTerminal {quoted(f'{name}-console')}",
+                f"emulation RemoveLabTerminal {quoted(f'{name}-link')}",
+            ):
+                with contextlib.suppress(RenodeError):  # it was never made: the start has failed half-way
+                    await pool.execute(command, still=True)
 
 
 class RenodeMachine:
@@ -264,7 +264,12 @@ def script(launch: Launch, name: str, streams: Mapping[str, str], identity: str)
     :raises UsageError: the board's template is wrong, or a name cannot be written.
     """
     board, renode, image = launch.board, launch.board.renode, launch.image
-    if renode is None or board.identity is None or image is None:
+    if image is None:
+        raise UsageError(
+            f"there is no firmware image for {board.name}",
+            hint="Its image is built from zephyr-app/ by west.",
+        )
+    if renode is None or board.identity is None:
         raise UsageError(f"board {board.name} is not one for engine 'renode'")
     folder = boards.catalogue()[board.name].parent
     templates = Environment(

@@ -168,6 +168,21 @@ async def test_an_image_that_is_none(machines: list[RenodeMachine], tmp_path: Pa
         await engine.start(Launch("four", BOARD, wrong, b"LABI", tmp_path / "four"))
 
 
+async def test_machines_may_leave_together(image: Path, tmp_path: Path) -> None:
+    engine = RenodeEngine()
+    machines = [
+        await engine.start(Launch(name, BOARD, image, b"LABI", tmp_path / name)) for name in ("a", "b", "c")
+    ]
+    async with anyio.create_task_group() as tasks:
+        for machine in machines:
+            tasks.start_soon(machine.stop)
+    for machine in machines:
+        assert (await machine.wait()).asked
+        assert await machine.console.receive()
+    with pytest.raises(ProcessLookupError):
+        os.kill(machines[0].pid, 0)
+
+
 async def test_a_killed_process_ends_its_machines(image: Path, tmp_path: Path) -> None:
     engine = RenodeEngine()
     machine = await engine.start(Launch("mortal", BOARD, image, b"LABI", tmp_path))

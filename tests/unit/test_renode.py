@@ -59,6 +59,11 @@ def test_an_image_of_another_board(tmp_path: Path) -> None:
         start_of(tmp_path / "text", board)
 
 
+def test_no_image(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no firmware image for"):
+        script(Launch("d", BOARDS[0], None, b"", tmp_path), "d", {"console": "c", "link": "l"}, "")
+
+
 @pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.name)
 def test_a_board_s_script(board: boards.Board, tmp_path: Path) -> None:
     assert board.renode is not None

@@ -126,7 +126,9 @@ enum lab_bus_status pins_pulses(const struct lab_port *port, uint8_t pin, uint16
         return LAB_BUS_BAD_ARGUMENT;
     }
     const struct gpio_dt_spec *wire = &pins[pin];
-    gpio_pin_configure(wire->port, wire->pin, GPIO_OUTPUT_LOW);
+    /* High first, as the wire is when nobody drives it: so that there is an edge to be seen. */
+    gpio_pin_configure(wire->port, wire->pin, GPIO_OUTPUT_HIGH);
+    gpio_pin_set_raw(wire->port, wire->pin, 0);
     uint32_t start = DWT->CYCCNT;
     while (us_since(start) < start_low_us) {
     }

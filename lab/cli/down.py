@@ -8,6 +8,7 @@ import typer
 
 from lab.cli._output import talk
 from lab.client import Client
+from lab.errors import UsageError
 from lab.home import Home
 
 
@@ -15,13 +16,18 @@ def down(
     devices: Annotated[
         list[str] | None, typer.Argument(metavar="[ID]...", help="These devices only; else the whole lab.")
     ] = None,
+    forget: Annotated[
+        bool, typer.Option("--forget", help="Drop these devices from the registry too, with their apps.")
+    ] = False,
 ) -> None:
     """Cut the power of devices; without an ID, of all, and end the lab's daemon. State on disk stays."""
     home = Home.find()
+    if forget and not devices:
+        raise UsageError("--forget takes the IDs of the devices to drop")
     if devices:
         client = Client.connect(home)
         for device in devices:
-            client.delete("devices", device)
+            client.delete("devices", device, forget=forget)
         return
     running = Client.running(home)
     if running is None:

@@ -13,7 +13,7 @@ from lab.home import Home
 
 
 def leds(device: DeviceId, as_json: AsJson = False) -> None:
-    """Show what a device has last written to its LED strip: one [red, green, blue] an LED."""
+    """Show what a device has last written to its LED strip: red, green and blue of each LED."""
     parts = Client.connect(Home.find()).get("devices", device, "parts")["parts"]
     strip = next((part for part in parts.values() if "leds" in part), None)
     if strip is None:

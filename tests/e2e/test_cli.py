@@ -99,6 +99,18 @@ def test_a_killed_daemon_leaves_no_emulator_and_the_next_one_goes_on(lab: Cli, f
     assert lab.json("call", device["id"], "fib", "fib", "20")["value"] == 6765
 
 
+def test_a_forgotten_device_is_gone(lab: Cli) -> None:
+    lab.ok("up", "--board", "native", "--name", "old")
+    taken = lab.run("up", "--board", "mps2-an385", "--name", "old")
+    assert (taken.returncode, "up already" in taken.stderr) == (2, True)
+    lab.ok("down", "old")
+    other = lab.run("up", "--board", "mps2-an385", "--name", "old")
+    assert (other.returncode, "--forget" in other.stderr) == (2, True)
+    lab.ok("down", "--forget", "old")
+    assert lab.json("ps")["devices"] == []
+    assert lab.run("down", "old").returncode == 2
+
+
 def test_two_labs_side_by_side(lab: Cli, other_lab: Cli) -> None:
     [here] = lab.json("up", "--board", "native")["devices"]
     [there] = other_lab.json("up", "--board", "native")["devices"]

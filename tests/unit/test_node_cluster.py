@@ -7,7 +7,7 @@ import contextlib
 import json
 import math
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -78,14 +78,20 @@ class Site:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.clock = Clock()
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            self.port: int = listener.getsockname()[1]
+        # Bound and not listening: the port stays this hub's while the hub is away, and refuses connections.
+        self.reserved = socket.socket()
+        self.reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        self.reserved.bind(("127.0.0.1", 0))
+        self.port: int = self.reserved.getsockname()[1]
+
+    def listen(self) -> socket.socket:
+        return socket.create_server(("127.0.0.1", self.port), reuse_port=True)
 
     @asynccontextmanager
     async def hub(self, **tables: Any) -> AsyncIterator[Node]:
         made = config(self.folder, "hub", self.port, **tables)
         async with Node(made, clock=self.clock).open() as node:
-            listener = socket.create_server(("127.0.0.1", self.port))
+            listener = self.listen()
             files = {
                 "ssl_certfile": str(node.credentials.certificate),
                 "ssl_keyfile": str(node.credentials.key),
@@ -104,8 +110,10 @@ class Site:
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Site:
-    return Site(tmp_path)
+def site(tmp_path: Path) -> Iterator[Site]:
+    made = Site(tmp_path)
+    yield made
+    made.reserved.close()
 
 
 def keep(node: Node, value: float) -> None:
@@ -442,7 +450,7 @@ async def test_two_nodes_share_one_bme680(site: Site) -> None:
     hub_node = Node(first, hardware=Watched(first, "hub"))
     spoke_node = Node(second, hardware=Watched(second, "spoke"))
     async with hub_node.open() as hub, spoke_node.open() as spoke:
-        listener = socket.create_server(("127.0.0.1", site.port))
+        listener = site.listen()
         files = {"ssl_certfile": str(hub.credentials.certificate), "ssl_keyfile": str(hub.credentials.key)}
         async with serving(cluster_app(hub), listener, **files):
             parts.set("bme680.temperature", "31")

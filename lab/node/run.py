@@ -75,7 +75,7 @@ async def _end_on_signal(ended: asyncio.Event, ready: Callable[[], None]) -> Non
 
 
 def build_missing(config: Config, say: Callable[[str], None]) -> None:
-    """Build the plugins whose source is there and whose component is not.
+    """Build the plugins whose component is not there, or older than its source.
 
     :param say: called with the name of each before it is built (some ten seconds).
     :raises LabError: one cannot be built.
@@ -88,9 +88,17 @@ def build_missing(config: Config, say: Callable[[str], None]) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)  # another node of this machine may be at it
         for source in sorted(file.parent for file in sources.glob("*/plugin.py")):
             output = config.node.plugins / f"{source.name}.wasm"
-            if config.plugin(source.name).enabled and not output.exists():
+            if config.plugin(source.name).enabled and _is_stale(output, source):
                 say(source.name)
                 build(source, output)
+
+
+def _is_stale(output: Path, source: Path) -> bool:
+    try:
+        made = output.stat().st_mtime
+    except FileNotFoundError:
+        return True
+    return any(file.stat().st_mtime > made for file in source.glob("plugin.*"))
 
 
 def _listen(host: str, port: int, key: str) -> socket.socket:

@@ -6,6 +6,7 @@ import asyncio
 import functools
 import json
 import math
+import os
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,6 +18,7 @@ import httpx
 import pytest
 
 from lab.errors import LabTimeoutError, UsageError
+from lab.node import run
 from lab.node.capabilities import functions
 from lab.node.config import Config, load, parse
 from lab.node.hardware import Hardware
@@ -140,6 +142,24 @@ def test_configuration_says_which_key_is_wrong(table: dict[str, Any], said: str,
 def test_a_plugin_gets_its_own_keys_as_text(tmp_path: Path) -> None:
     table = parse({"plugins": {"x": {"led": [0, 3], "title": "a", "n": 3, "on": True}}}, tmp_path).plugin("x")
     assert table.settings == {"led": "0,3", "title": "a", "n": "3", "on": "true"}
+
+
+def test_stale_and_missing_plugins_are_built_at_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+    monkeypatch.setattr(run, "build", lambda source, output: (made.append(source.name), output.touch()))
+    for name in ("a", "b", "off"):
+        (tmp_path / "src" / name).mkdir(parents=True)
+        (tmp_path / "src" / name / "plugin.py").write_text("")
+    node = {"folder": "state", "plugins": "plugins", "sources": "src"}
+    config = parse({"node": node, "plugins": {"off": {"enabled": False}}}, tmp_path)
+    for _ in range(2):
+        run.build_missing(config, lambda _name: None)
+    assert made == ["a", "b"]
+    os.utime(tmp_path / "plugins" / "a.wasm", (0, 0))
+    run.build_missing(config, lambda _name: None)
+    assert made == ["a", "b", "a"]
 
 
 # -- the cycle

@@ -58,7 +58,7 @@ class Paths:
 
     :param folder: what it keeps: buffer, history, credentials.
     :param plugins: where its plugins' ``.wasm`` files are.
-    :param sources: folder of plugins' Python sources; those whose ``.wasm`` is missing or older are built at start.
+    :param sources: folder of plugins' Python sources; what is missing or older is built at start.
     """
 
     folder: Path = Path(".lab/node")

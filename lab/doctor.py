@@ -1,4 +1,7 @@
-"""What `lab doctor` looks at: every program the lab runs, with the command that installs it."""
+"""What `lab doctor` looks at: every program the lab runs, with the command that installs it.
+
+What a firmware build needs is `lab.build`'s to say; the rest is the table below.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,11 @@ import re
 import shutil
 import subprocess
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+from lab import build
+from lab.third_party import apt_install
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +25,6 @@ class Check:
     :param needed_for: what does not work without it.
     :param install: how to get it on Debian 12 and Ubuntu 24.04.
     :param required: whether the default boards need it.
-    :param version: the argument that makes it print its version.
     """
 
     what: str
@@ -26,7 +32,6 @@ class Check:
     needed_for: str
     install: str
     required: bool = True
-    version: str = "--version"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,33 +56,20 @@ class Finding:
 
 
 CHECKS = (
-    Check("QEMU for Arm", "qemu-system-arm", "boards of engine qemu", "apt-get install qemu-system-arm"),
-    Check(
-        "Arm compiler",
-        "arm-none-eabi-gcc",
-        "building firmware for Cortex-M",
-        "apt-get install gcc-arm-none-eabi picolibc-arm-none-eabi",
-    ),
-    Check("C compiler", "gcc", "building firmware for this machine (board native)", "apt-get install gcc"),
-    Check("CMake", "cmake", "building firmware", "apt-get install cmake"),
-    Check("Ninja", "ninja", "building firmware", "apt-get install ninja-build"),
-    Check(
-        "Cargo",
-        "cargo",
-        "fetching the firmware's third-party sources",
-        "apt-get install cargo-web (Debian 12) or cargo (Ubuntu 24.04)",
-    ),
-    Check("clang", "clang", "compiling apps written in C", "apt-get install clang lld"),
-    Check("wasm-ld", "wasm-ld", "linking apps written in C", "apt-get install lld"),
-    Check("setpriv", "setpriv", "ending emulators together with the lab", "apt-get install util-linux"),
+    Check("QEMU for Arm", "qemu-system-arm", "boards of engine qemu", apt_install("qemu-system-arm")),
+    Check("setpriv", "setpriv", "ending emulators together with the lab", apt_install("util-linux")),
+    Check("clang", "clang", "compiling apps written in C", apt_install("clang", "lld")),
+    Check("wasm-ld", "wasm-ld", "linking apps", apt_install("lld")),
+    Check("wasm-opt", "wasm-opt", "making apps smaller", apt_install("binaryen"), required=False),
     Check(
         "Rust compiler",
         "rustc",
         "apps written in Rust",
-        "rustup target add wasm32-unknown-unknown, or apt-get install rustc libstd-rust-dev-wasm32 lld",
+        "rustup target add wasm32-unknown-unknown, or "
+        + apt_install("rustc", "libstd-rust-dev-wasm32", "lld"),
         required=False,
     ),
-    Check("npm", "npm", "apps written in AssemblyScript", "apt-get install npm", required=False),
+    Check("npm", "npm", "apps written in AssemblyScript", apt_install("npm"), required=False),
     Check(
         "Renode",
         "renode",
@@ -96,17 +88,30 @@ CHECKS = (
 
 
 def examine() -> list[Finding]:
-    """Look at this machine."""
+    """Look at this machine: what builds need, then what runs and compiles."""
     return [
+        Finding(
+            tool.name,
+            _version(tool.found) if tool.found else "",
+            tool.purpose,
+            apt_install(tool.package),
+            True,
+        )
+        for tool in build.check()
+    ] + [
         Finding(check.what, _look(check), check.needed_for, check.install, check.required) for check in CHECKS
     ]
 
 
 def _look(check: Check) -> str:
-    """Return the first version number `check.program` prints and its path, or nothing if it is not there."""
     where = shutil.which(check.program)
-    if where is None:
-        return ""
-    said = subprocess.run([where, check.version], capture_output=True, text=True, timeout=20, check=False)
+    return _version(where) if where else ""
+
+
+def _version(where: str) -> str:
+    """Return the first version number that the program `where` prints, and `where`; it may be no program."""
+    if not Path(where).is_absolute():
+        return where
+    said = subprocess.run([where, "--version"], capture_output=True, text=True, timeout=20, check=False)
     number = re.search(r"\d+\.\d+(\.\d+)?", said.stdout + said.stderr)
     return f"{number.group() if number else 'present'} ({where})"

@@ -209,6 +209,18 @@ def test_missing_qemu_names_the_package(lab: Cli) -> None:
     assert "install qemu-system-arm" in done.stderr
 
 
+def test_doctor_knows_what_is_missing(lab: Cli) -> None:
+    checks = {row["what"]: row for row in lab.json("doctor")["checks"]}
+    assert checks["QEMU for Arm"]["found"]
+    lab.environment["PATH"] = "/nonexistent"
+    done = lab.run("doctor", "--json")
+    assert done.returncode == 3
+    checks = {row["what"]: row for row in json.loads(done.stdout)["checks"]}
+    assert checks["QEMU for Arm"]["found"] is None
+    assert "install qemu-system-arm" in checks["QEMU for Arm"]["install"]
+    assert not checks["Renode"]["required"]
+
+
 @pytest.mark.parametrize(
     ("wat", "words"),
     [

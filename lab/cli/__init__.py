@@ -46,17 +46,22 @@ app = typer.Typer(
 )
 
 
-@app.callback()
-def _options(
-    verbose: bool = typer.Option(False, "-v", "--verbose", help="Show a traceback with an error."),
-    version: bool = typer.Option(False, "--version", help="Print the version and end."),
-) -> None:
-    verbosity.traceback = verbose
-    if version:
+def _print_version(wanted: bool) -> None:
+    if wanted:
         from lab._version import __version__
 
         print(__version__)
         raise typer.Exit
+
+
+@app.callback()
+def _options(
+    verbose: bool = typer.Option(False, "-v", "--verbose", help="Show a traceback with an error."),
+    version: bool = typer.Option(
+        False, "--version", help="Print the version and end.", callback=_print_version, is_eager=True
+    ),
+) -> None:
+    verbosity.traceback = verbose
 
 
 for verb in (

@@ -12,6 +12,7 @@ import psutil
 import pytest
 import wasmtime
 
+from lab import __version__
 from tests.e2e.conftest import LAB, Cli, alive
 
 pytestmark = pytest.mark.hil
@@ -207,6 +208,10 @@ def test_missing_qemu_names_the_package(lab: Cli) -> None:
     assert done.returncode == 3
     assert "apt" in done.stderr
     assert "install qemu-system-arm" in done.stderr
+
+
+def test_version(lab: Cli) -> None:
+    assert lab.ok("--version").strip() == __version__
 
 
 def test_doctor_knows_what_is_missing(lab: Cli) -> None:

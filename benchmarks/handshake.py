@@ -1,4 +1,4 @@
-"""From a board's first console byte to connected, and what that sends over the wire: TLS 1.3, mutual, and the greeting.
+"""From a board's first console byte to connected (mutual TLS 1.3 and the greeting), and the bytes that takes.
 
 Run: python benchmarks/handshake.py [--board B]… [--runs N]
 """

@@ -50,8 +50,10 @@ target_compile_definitions(wamr PRIVATE
   WASM_DISABLE_STACK_HW_BOUND_CHECK=1
   WASM_DISABLE_WRITE_GS_BASE=1)
 
-# The interpreter is where the device spends its time; its dispatch loop gains a factor of two over -Os.
-target_compile_options(wamr PRIVATE $<$<COMPILE_LANGUAGE:C>:-O2> -std=gnu99 -w)
+# The interpreter is where the device spends its time; its dispatch loop gains a factor of two over -Os. The rest loads
+# and links modules, and small is better there.
+target_compile_options(wamr PRIVATE $<$<COMPILE_LANGUAGE:C>:${LAB_OPTIMIZE_SIZE}> -std=gnu99 -w)
+set_source_files_properties(${core}/iwasm/interpreter/wasm_interp_fast.c PROPERTIES COMPILE_OPTIONS -O2)
 # WAMR stores pointers unaligned where the processor allows it, and relies on wrapping arithmetic: ASan only.
 if(LAB_SANITIZE)
   target_compile_options(wamr PRIVATE -fno-sanitize=undefined)

@@ -358,6 +358,13 @@ def _check(config: Config, name: str) -> None:
         )
     if config.hardware.kind == "device" and config.hardware.device is None:
         raise UsageError(f'{name}: hardware.kind = "device" needs hardware.device, the device\'s id')
+    if config.hardware.kind in ("device", "none"):
+        for key, switch in (("buzzer", config.buzzer), ("fan", config.fan)):
+            if switch.pin is not None:
+                raise UsageError(
+                    f'{name}: {key}.pin: hardware.kind = "{config.hardware.kind}" has no pins',
+                    hint=f"leave out [{key}], or choose another kind of hardware",
+                )
     for plugin, table in config.plugins.items():
         if any(not 0 <= led < config.leds.count for led in table.led):
             raise UsageError(f"{name}: plugins.{plugin}.led: the strip has LEDs 0 to {config.leds.count - 1}")

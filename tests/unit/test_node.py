@@ -129,6 +129,8 @@ def test_examples_are_configurations() -> None:
         ({"cluster": {"role": "spoke"}}, "hub_url"),
         ({"cluster": {"node_id": "../up"}}, "cluster.node_id"),
         ({"hardware": {"kind": "device"}}, "hardware.device"),
+        ({"hardware": {"kind": "device", "device": "d"}, "buzzer": {"pin": 18}}, "buzzer.pin"),
+        ({"hardware": {"kind": "none"}, "fan": {"pin": 23}}, "fan.pin"),
         ({"plugins": {"dht22": {"led": 11}}}, "plugins.dht22.led"),
         ({"plugins": {"dht22": {"i2c": [0x80]}}}, "plugins.dht22.i2c"),
         ({"plugins": {"dht22": 1}}, "plugins.dht22"),

@@ -173,12 +173,13 @@ async def test_machines_may_leave_together(image: Path, tmp_path: Path) -> None:
     machines = [
         await engine.start(Launch(name, BOARD, image, b"LABI", tmp_path / name)) for name in ("a", "b", "c")
     ]
+    for machine in machines:
+        assert await machine.console.receive()
     async with anyio.create_task_group() as tasks:
         for machine in machines:
             tasks.start_soon(machine.stop)
     for machine in machines:
         assert (await machine.wait()).asked
-        assert await machine.console.receive()
     with pytest.raises(ProcessLookupError):
         os.kill(machines[0].pid, 0)
 

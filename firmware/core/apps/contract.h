@@ -111,8 +111,8 @@ void lab_api_log_write(struct lab_apps *apps, enum lab_api_log_level level, cons
 uint64_t lab_api_clock_now(struct lab_apps *apps);
 
 /* publish: Messages to the gateway. */
-/* Send `payload` (1024 bytes at most) under `topic` (1 to 64 bytes). Without a session to the gateway it
- * is lost. */
+/* Send `payload` (1024 bytes at most) under `topic` (1 to 64 bytes). Without a session it waits for one;
+ * the oldest go first when there is no room. */
 void lab_api_publish_send(struct lab_apps *apps, const char *topic, uint32_t topic_size,
                           const uint8_t *payload, uint32_t payload_size);
 

@@ -129,8 +129,8 @@ export namespace clock {
 declare function import_publish_send(p0: i32, p1: i32, p2: i32, p3: i32): void;
 
 export namespace publish {
-  // Send `payload` (1024 bytes at most) under `topic` (1 to 64 bytes). Without a session to the gateway it is
-  // lost.
+  // Send `payload` (1024 bytes at most) under `topic` (1 to 64 bytes). Without a session it waits for one;
+  // the oldest go first when there is no room.
   export function send(topic: string, payload: Uint8Array): void {
     const topicSize = putText(topic, 0);
     import_publish_send(<i32>(TEXT + 0), topicSize, <i32>payload.dataStart, payload.length);

@@ -161,8 +161,8 @@ static inline uint64_t lab_clock_now(void) {
 
 LAB_IMPORT("lab:device/publish@0.1.0", "send")
 void lab_publish_send_import(int32_t, int32_t, int32_t, int32_t);
-/* Send `payload` (1024 bytes at most) under `topic` (1 to 64 bytes). Without a session to the gateway it
- * is lost. */
+/* Send `payload` (1024 bytes at most) under `topic` (1 to 64 bytes). Without a session it waits for one;
+ * the oldest go first when there is no room. */
 static inline void lab_publish_send(const char *topic, const void *payload, size_t payload_size) {
     lab_publish_send_import((int32_t)(uintptr_t)topic, (int32_t)lab_text_size(topic),
                             (int32_t)(uintptr_t)payload, (int32_t)payload_size);

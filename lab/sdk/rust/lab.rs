@@ -161,8 +161,8 @@ pub mod publish {
         fn import_send(p0: i32, p1: i32, p2: i32, p3: i32);
     }
 
-    /// Send `payload` (1024 bytes at most) under `topic` (1 to 64 bytes). Without a session to the gateway it
-    /// is lost.
+    /// Send `payload` (1024 bytes at most) under `topic` (1 to 64 bytes). Without a session it waits for one;
+    /// the oldest go first when there is no room.
     pub fn send(topic: &str, payload: &[u8]) {
         unsafe { import_send(topic.as_ptr() as i32, topic.len() as i32, payload.as_ptr() as i32,
                              payload.len() as i32) };

@@ -17,8 +17,8 @@
     (func $clock.now (result i64)))
 
   ;; Messages to the gateway.
-  ;; Send `payload` (1024 bytes at most) under `topic` (1 to 64 bytes). Without a session to the gateway it is
-  ;; lost.
+  ;; Send `payload` (1024 bytes at most) under `topic` (1 to 64 bytes). Without a session it waits for one;
+  ;; the oldest go first when there is no room.
   (import "lab:device/publish@0.1.0" "send"
     (func $publish.send (param $topic i32) (param $topic-size i32) (param $payload i32)
       (param $payload-size i32)))

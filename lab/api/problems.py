@@ -1,0 +1,96 @@
+"""Errors as problem documents (RFC 9457), with the exit code `lab` returns for them."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from lab.errors import ExitCode, LabError
+from lab.lab import Json
+
+_STATUS = {ExitCode.FAILED: 409, ExitCode.USAGE: 422, ExitCode.MISSING: 424, ExitCode.TIMEOUT: 504}
+_MEDIA = "application/problem+json"
+
+
+class Refused(Exception):
+    """A request that is refused before any work is done.
+
+    :param status: of HTTP.
+    :param title: in a word or two.
+    :param detail: what was wrong with it.
+    :param headers: that belong to this status.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        title: str,
+        detail: str,
+        *,
+        exit_code: ExitCode = ExitCode.FAILED,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.title = title
+        self.detail = detail
+        self.exit_code = exit_code
+        self.headers = headers
+
+
+def problem(error: LabError) -> Json:
+    """Describe `error` as a problem document."""
+    return document(
+        _STATUS.get(error.exit_code, 500),
+        type(error).__name__,
+        error.message,
+        hint=error.hint,
+        exit_code=error.exit_code,
+    )
+
+
+def document(
+    status: int, title: str, detail: str, *, hint: str = "", exit_code: ExitCode = ExitCode.FAILED
+) -> Json:
+    """Return a problem document; every one of the API has these members and no others."""
+    return {
+        "type": "about:blank",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "hint": hint,
+        "exit_code": int(exit_code),
+    }
+
+
+def answer(body: Json, headers: dict[str, str] | None = None) -> JSONResponse:
+    """Make a response of a problem document."""
+    return JSONResponse(body, body["status"], headers, media_type=_MEDIA)
+
+
+def install(api: FastAPI) -> None:
+    """Have `api` answer every error with a problem document."""
+
+    @api.exception_handler(LabError)
+    async def on_lab_error(request: Request, error: LabError) -> JSONResponse:
+        return answer(problem(error))
+
+    @api.exception_handler(Refused)
+    async def on_refused(request: Request, error: Refused) -> JSONResponse:
+        body = document(error.status, error.title, error.detail, exit_code=error.exit_code)
+        return answer(body, error.headers)
+
+    @api.exception_handler(HTTPException)
+    async def on_http(request: Request, error: HTTPException) -> JSONResponse:
+        title = error.detail
+        return answer(
+            document(error.status_code, title, f"{request.method} {request.url.path}: {title.lower()}"),
+            dict(error.headers or {}),
+        )
+
+    @api.exception_handler(RequestValidationError)
+    async def on_validation(request: Request, error: RequestValidationError) -> JSONResponse:
+        words = "; ".join(f"{'.'.join(map(str, item['loc'][1:]))}: {item['msg']}" for item in error.errors())
+        return answer(document(422, "UsageError", words, exit_code=ExitCode.USAGE))

@@ -2,7 +2,7 @@
 
 set(types envelope hello ready heartbeat ack app-status-changed log-line event call-result command-result app-list
     welcome pending goodbye heartbeat-ack configure deploy-begin deploy-chunk deploy-end stop call command list-apps reset
-    identity manifest)
+    remove identity manifest package)
 set(generated ${CMAKE_CURRENT_BINARY_DIR}/wire)
 set(outputs wire_decode.c wire_decode.h wire_encode.c wire_encode.h wire_types.h)
 list(TRANSFORM outputs PREPEND ${generated}/)

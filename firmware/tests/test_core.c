@@ -168,6 +168,8 @@ static size_t provision(uint32_t version) {
         .identity_gateway_name_m = {(const uint8_t *)"gateway.lab", 11},
         .identity_seed_m = {bytes, 32},
         .identity_unix_s_m = 1800000000,
+        .identity_vendor_m = {(const uint8_t *)"lab", 3},
+        .identity_board_class_m = {(const uint8_t *)"mps2-an385", 10},
     };
     size_t size = 0;
     CHECK_EQUAL(cbor_encode_identity(blob + 8, sizeof blob - 12, &identity, &size), 0);

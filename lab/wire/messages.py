@@ -28,6 +28,8 @@ FRAME_LIMIT = 4096
 """Longest CBOR item taken, and longest frame sent: a device takes TLS records of this many bytes."""
 CHUNK_LIMIT = 3584
 """Most module bytes in one `DeployChunk`."""
+ENVELOPE_LIMIT = 1024
+"""Longest COSE_Sign1 of a package."""
 APPS_LIMIT = 8
 DEPTH_LIMIT = 8
 """Deepest nesting taken, in an envelope and in a body."""
@@ -188,6 +190,7 @@ class AppState(IntEnum):
     RUNNING = 1
     STOPPED = 2
     FAILED = 3
+    TRIAL = 4
 
 
 class BootReason(IntEnum):
@@ -224,6 +227,11 @@ class ResultCode(IntEnum):
     BUDGET_EXCEEDED = 15
     REFUSED = 16
     IO_ERROR = 17
+    BAD_SIGNATURE = 18
+    UNSIGNED = 19
+    WRONG_CLASS = 20
+    OLD_SEQUENCE = 21
+    FLASH_FULL = 22
 
 
 class LogLevel(IntEnum):
@@ -241,6 +249,8 @@ Name = Annotated[str, _Sized(str, 1, 32, _NAME)]
 Words = Annotated[str, _Sized(str, 0, 200)]
 Digest = Annotated[bytes, _Sized(bytes, 32, 32)]
 Uuid = Annotated[bytes, _Sized(bytes, 16, 16)]
+AppVersion = Annotated[str, _Sized(str, 0, 24)]
+Flag = Annotated[int, _Uint(1)]
 
 
 @dataclass(frozen=True)
@@ -253,6 +263,9 @@ class AppStatus(Record):
     size: Uint
     memory: Uint
     reason: Words
+    sequence: Uint = 0
+    version: AppVersion = ""
+    rejected: Annotated[bytes, _Sized(bytes, 0, 32)] = b""
 
 
 _Apps = Annotated[tuple[AppStatus, ...], _List(_Map(AppStatus), APPS_LIMIT)]
@@ -279,6 +292,7 @@ class Hello(Message):
     max_module: Uint
     max_chunk: Uint
     apps: _Apps
+    development: Flag = 0
 
 
 @dataclass(frozen=True)
@@ -417,12 +431,16 @@ class Configure(Message):
 
 @dataclass(frozen=True)
 class DeployBegin(Message):
-    """A module of `size` bytes is coming. Acked with the offset to start from."""
+    """A module of `size` bytes is coming. Acked with the offset to start from.
+
+    :param envelope: the COSE_Sign1 of its package; empty for an unsigned module.
+    """
 
     KIND = 69
     name: Name
     size: Uint
     digest: Digest
+    envelope: Annotated[bytes, _Sized(bytes, 0, ENVELOPE_LIMIT)] = b""
 
 
 @dataclass(frozen=True)
@@ -482,6 +500,14 @@ class Reset(Message):
     KIND = 75
 
 
+@dataclass(frozen=True)
+class Remove(Message):
+    """End an app and forget it, except for the sequence number it reached."""
+
+    KIND = 77
+    name: Name
+
+
 MESSAGES: Mapping[int, type[Message]] = {message.KIND: message for message in Message.__subclasses__()}
 
 # ---- provisioning
@@ -499,6 +525,10 @@ class Identity(Record):
     gateway: Annotated[str, _Sized(str, 1, 64)]
     seed: Annotated[bytes, _Sized(bytes, 32, 32)]
     time: Uint64
+    publishers: Annotated[tuple[bytes, ...], _List(_Sized(bytes, 65, 65), 4)] = ()
+    vendor: Name = "lab"
+    board_class: Name = "lab"
+    development: Flag = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -510,6 +540,23 @@ class Manifest(Record):
     i2c: Annotated[tuple[int, ...], _List(_Uint(8), 16)]
     memory: Uint
     instructions: Uint
+
+
+@dataclass(frozen=True, slots=True)
+class Package(Record):
+    """What a publisher signs of an app (docs/protocol.md, section 5). Size in bytes, trial time in ms."""
+
+    format: Annotated[int, _Uint(8)]
+    name: Name
+    version: AppVersion
+    sequence: Uint
+    vendor: Name
+    classes: Annotated[tuple[str, ...], _List(_Sized(str, 1, 32, _NAME), 8)]
+    size: Uint
+    digest: Digest
+    manifest: Annotated[Manifest, _Map(Manifest)]
+    trial_polls: Annotated[int, _Uint(16)]
+    trial_time: Uint
 
 
 # ---- encoding

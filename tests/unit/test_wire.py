@@ -20,7 +20,7 @@ from lab.wire import messages as m
 CDDL = (Path(m.__file__).parent / "wire.cddl").read_text()
 VECTORS = Path(__file__).parents[1] / "vectors" / "wire.txt"
 TYPES = zcbor.DataTranslator.from_cddl(CDDL, 1000).my_types
-RECORDS: list[type[m.Record]] = [*m.MESSAGES.values(), m.AppStatus, m.Identity, m.Manifest]
+RECORDS: list[type[m.Record]] = [*m.MESSAGES.values(), m.AppStatus, m.Identity, m.Manifest, m.Package]
 
 # zcbor's checker takes milliseconds a message, and there are two cores.
 some = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -120,7 +120,7 @@ def test_every_message_of_the_schema_has_a_class_and_a_kind() -> None:
     [
         ("app-state", m.AppState, r"app-state = 0\.\.\d+\s*; (.*)"),
         ("boot-reason", m.BootReason, r"; (power-on.*)\nboot-reason"),
-        ("result-code", m.ResultCode, r"; (done,.*,)\n; (.*)\nresult-code"),
+        ("result-code", m.ResultCode, r"; (done,.*,)\n; (.*,)\n; (.*)\nresult-code"),
         ("log-level", m.LogLevel, r"log-level = 0\.\.\d+\s*; (.*)"),
     ],
 )

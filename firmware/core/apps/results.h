@@ -21,6 +21,11 @@ enum lab_result {
     LAB_BUDGET_EXCEEDED = 15,
     LAB_REFUSED = 16,
     LAB_IO_ERROR = 17,
+    LAB_BAD_SIGNATURE = 18,
+    LAB_UNSIGNED = 19,
+    LAB_WRONG_CLASS = 20,
+    LAB_OLD_SEQUENCE = 21,
+    LAB_FLASH_FULL = 22,
 };
 
 #endif

@@ -117,6 +117,8 @@ static struct app_status status_of(const struct lab_app *app) {
         .app_status_module_size_m = app->size,
         .app_status_memory_used_m = app->memory,
         .app_status_words_m = text_of(app->words),
+        .app_status_app_version_m = text_of(""),
+        .app_status_rejected_digest_m = text_of(""),
     };
 }
 

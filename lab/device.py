@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import anyio
@@ -27,10 +28,12 @@ class Device:
     :param name: its id. A board on a real port has the one it was provisioned with, known once it connects.
     :param board: the board it is.
     :param folder: its own folder.
+    :param development: whether it is provisioned to take unsigned modules.
     """
 
-    def __init__(self, name: str, board: Board, folder: Path) -> None:
+    def __init__(self, name: str, board: Board, folder: Path, *, development: bool = False) -> None:
         self.id = name
+        self.development = development
         self.board = board
         self.folder = folder
         self.peripherals = Peripherals(
@@ -56,16 +59,29 @@ class Device:
         return hasattr(self, "machine")
 
     async def start(
-        self, engine: Engine, image: Path | None, authority: Authority, gateway: tuple[str, int]
+        self,
+        engine: Engine,
+        image: Path | None,
+        authority: Authority,
+        gateway: tuple[str, int],
+        publishers: Sequence[bytes] = (),
     ) -> None:
         """Give it power.
 
         :param image: the firmware; none if it is on the board already.
+        :param publishers: keys whose packages it takes.
         :raises LabError: the engine could not start it.
         """
         identity = b""  # a board with its own firmware has its own identity, too
         if image is not None:
-            identity = authority.identity(self.id, seed=os.urandom(32), now=int(time.time()))
+            identity = authority.identity(
+                self.id,
+                seed=os.urandom(32),
+                now=int(time.time()),
+                publishers=publishers,
+                board_class=self.board.name,
+                development=self.development,
+            )
         self._spawned = time.monotonic()
         self.machine = await engine.start(Launch(self.id, self.board, image, identity, self.folder))
         self.console = Console(self.machine.console, self.folder / "console.log")

@@ -7,6 +7,7 @@
       daemon.log          what the daemon said
       lab.db              registry, deployments, events
       pki/                the lab's CA and the certificates it issued
+      publishers/         public keys of those whose packages its devices take
       devices/<id>/       console.log, flash.bin, trace of link frames
 """
 
@@ -69,6 +70,11 @@ class Home:
     def log(self) -> Path:
         """What the daemon said."""
         return self.root / "daemon.log"
+
+    @property
+    def publishers(self) -> Path:
+        """The folder of public keys (PEM) that devices are provisioned with."""
+        return self.root / "publishers"
 
     def device(self, name: str) -> Path:
         """Return (and make) the folder of one device."""

@@ -38,7 +38,7 @@ from lab.events import Event, Events
 from lab.gateway import AppInfo, Config, DeviceInfo, DeviceState, Gateway
 from lab.home import Home
 from lab.modules import check_module
-from lab.pki import Authority, check_device_id
+from lab.pki import Authority, check_device_id, publisher_keys
 from lab.store import Store
 
 log = structlog.get_logger()
@@ -139,6 +139,7 @@ class Lab:
         count: int = 1,
         name: str | None = None,
         serial: str | None = None,
+        development: bool = True,
         timeout: float = 60.0,
         progress: Progress = ignore,
     ) -> list[Json]:
@@ -150,6 +151,7 @@ class Lab:
         :param count: how many.
         :param name: the id, with a number behind it when `count` is more than 1; else the board's name.
         :param serial: the port's URL, for a board on a real port.
+        :param development: provision them to take unsigned modules too.
         :param timeout: seconds until all are connected; the build is not counted.
         :raises UsageError: no such board; the id is taken.
         :raises MissingError: this machine lacks what runs or builds the board.
@@ -159,7 +161,10 @@ class Lab:
         if serial is not None:
             kind = boards.with_serial(kind, serial)
         self.engines[kind.engine].check(kind)
-        devices = [Device(each, kind, self.home.device(each)) for each in self._free_names(kind, count, name)]
+        devices = [
+            Device(each, kind, self.home.device(each), development=development)
+            for each in self._free_names(kind, count, name)
+        ]
         for device in devices:  # taken before the first await: two calls never get the same name
             self._powered[device.id] = device
         connected = 0
@@ -207,12 +212,11 @@ class Lab:
         """Boot again what had power when the last daemon of this lab was killed."""
         wanted = await self.store.setting("powered", [])
 
-        async def boot(name: str, board: str, serial: str | None) -> None:
+        async def boot(name: str, board: str, serial: str | None, development: bool = False) -> None:
             try:
                 kind = self.board(board)
-                device = Device(
-                    name, boards.with_serial(kind, serial) if serial else kind, self.home.device(name)
-                )
+                kind = boards.with_serial(kind, serial) if serial else kind
+                device = Device(name, kind, self.home.device(name), development=development)
                 self._powered[name] = device
                 await self._start(device, await self._image(device.board, ignore))
             except LabError as error:
@@ -403,7 +407,8 @@ class Lab:
         if device.board.engine != "serial":
             await self.gateway.register(device.id, device.board.name, device.board.engine)
         engine = self.engines[device.board.engine]
-        await device.start(engine, image, self.authority, self.gateway.address)
+        publishers = publisher_keys(self.home.publishers)
+        await device.start(engine, image, self.authority, self.gateway.address, publishers)
         self._ended.pop(device.id, None)
         self._tasks.start_soon(self._look_after, device)
 
@@ -460,7 +465,12 @@ class Lab:
         await self.store.save_setting(
             "powered",
             [
-                [device.id, device.board.name, device.board.serial.url if device.board.serial else None]
+                [
+                    device.id,
+                    device.board.name,
+                    device.board.serial.url if device.board.serial else None,
+                    device.development,
+                ]
                 for device in self._powered.values()
             ],
         )

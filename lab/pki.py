@@ -11,27 +11,36 @@ import re
 import ssl
 import struct
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
+    PublicFormat,
     load_pem_private_key,
+    load_pem_public_key,
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
-from lab.errors import LabError, UsageError
+from lab.errors import LabError, NotFoundError, UsageError
 from lab.home import Home
 from lab.wire import messages
 
 GATEWAY = "gateway.lab"
 """The gateway's dNSName."""
+VENDOR = "lab"
+"""Whose the lab's devices are, and who its packages are for unless they say otherwise."""
+
+PUBLISHERS_LIMIT = 4
+"""How many publishers a device knows at most."""
 
 _IDENTITY = struct.Struct("<4sI")
 _IDENTITY_LIMIT = 4096
@@ -76,6 +85,8 @@ class Authority:
 
     :param home: the lab's folder; everything is below its ``pki/``.
     :raises LabError: the authority's files are there but cannot be used.
+
+    What is revoked stands in ``pki/crl.pem``, a certificate revocation list (RFC 5280, section 5).
     """
 
     def __init__(self, home: Home) -> None:
@@ -91,14 +102,53 @@ class Authority:
             self._key = ec_key(key_file)
         except (OSError, ValueError, TypeError) as error:
             raise _unusable(key_file) from error
+        self._revoked = self._load_revoked()
 
-    def issue(self, device: str) -> Issued:
+    def issue(self, device: str, *, renew: bool = False) -> Issued:
         """Return a device's certificate, issued now if there is none yet or if it has expired.
 
+        :param renew: issue a new one, with a new key, in place of one that was revoked.
         :raises UsageError: `device` cannot be an id.
+        :raises LabError: its certificate was revoked.
         """
         check_device_id(device)
-        return self._obtain(self._devices / device, device, ExtendedKeyUsageOID.CLIENT_AUTH)
+        stem = self._devices / device
+        if Path(f"{stem}.pem").exists() and self.is_revoked(self._load(stem)):
+            if not renew:
+                raise LabError(
+                    f"the certificate of {device} was revoked", hint=f"issue a new one: lab cert issue {device}"
+                )
+            Path(f"{stem}.pem").unlink()
+        return self._obtain(stem, device, ExtendedKeyUsageOID.CLIENT_AUTH)
+
+    def revoke(self, device: str) -> Issued:
+        """Revoke a device's certificate: whoever holds its key is no device of this lab any more.
+
+        :raises NotFoundError: it has none.
+        """
+        check_device_id(device)
+        stem = self._devices / device
+        if not Path(f"{stem}.pem").exists():
+            raise NotFoundError(f"{device} has no certificate", hint="see which there are: lab cert list")
+        issued = self._load(stem)
+        if issued.serial not in self._revoked:
+            self._revoked[issued.serial] = datetime.now(UTC)
+            self._write_revoked()
+        return issued
+
+    def is_revoked(self, issued: Issued) -> bool:
+        """Tell whether a certificate was revoked."""
+        return issued.serial in self._revoked
+
+    def device_of(self, certificate: bytes) -> str:
+        """Return the device id that a client's certificate (DER, its chain already verified) stands for.
+
+        :raises LabError: it is no device's certificate, or was revoked; says which.
+        """
+        device = device_of(certificate)
+        if x509.load_der_x509_certificate(certificate).serial_number in self._revoked:
+            raise LabError(f"the certificate of {device} was revoked")
+        return device
 
     def gateway(self) -> Issued:
         """Return the gateway's certificate, issued now if there is none yet or if it has expired."""
@@ -108,11 +158,25 @@ class Authority:
         """Return the devices' certificates, by id."""
         return [self._load(file.with_suffix("")) for file in sorted(self._devices.glob("*.pem"))]
 
-    def identity(self, device: str, *, seed: bytes, now: int) -> bytes:
+    def identity(
+        self,
+        device: str,
+        *,
+        seed: bytes,
+        now: int,
+        publishers: Sequence[bytes] = (),
+        vendor: str = VENDOR,
+        board_class: str = "lab",
+        development: bool = False,
+    ) -> bytes:
         """Return the blob a device is provisioned with (docs/protocol.md, section 4).
 
         :param seed: 32 fresh random bytes for the device's generator, new at every power-on.
         :param now: Unix time, s.
+        :param publishers: keys whose packages it takes: P-256 points, uncompressed; four at most.
+        :param vendor: whose device it is; a package names the vendor it is for.
+        :param board_class: what kind of device it is: its board.
+        :param development: whether it takes unsigned modules too.
         :raises UsageError: `device` cannot be an id.
         """
         issued = self.issue(device)
@@ -127,6 +191,10 @@ class Authority:
             gateway=GATEWAY,
             seed=seed,
             time=now,
+            publishers=tuple(publishers),
+            vendor=vendor,
+            board_class=board_class,
+            development=int(development),
         )
         body = messages.pack(record)
         blob = _IDENTITY.pack(b"LABI", len(body)) + body + zlib.crc32(body).to_bytes(4, "little")
@@ -172,6 +240,36 @@ class Authority:
         )
         _write(key_file, _pem(key), 0o600)
         _write(self.certificate_file, certificate.public_bytes(Encoding.PEM), 0o644)
+
+    @property
+    def _revocations(self) -> Path:
+        return self._folder / "crl.pem"
+
+    def _load_revoked(self) -> dict[int, datetime]:
+        if not self._revocations.exists():
+            return {}
+        try:
+            found = x509.load_pem_x509_crl(self._revocations.read_bytes())
+        except (OSError, ValueError) as error:
+            raise _unusable(self._revocations) from error
+        if not found.is_signature_valid(self._certificate.public_key()):  # type: ignore[arg-type]
+            raise _unusable(self._revocations)
+        return {entry.serial_number: entry.revocation_date_utc for entry in found}
+
+    def _write_revoked(self) -> None:
+        now = datetime.now(UTC)
+        builder = (
+            x509.CertificateRevocationListBuilder()
+            .issuer_name(self._certificate.subject)
+            .last_update(now)
+            .next_update(now + _VALIDITY)
+        )
+        for serial, when in self._revoked.items():
+            builder = builder.add_revoked_certificate(
+                x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(when).build()
+            )
+        signed = builder.sign(self._key, hashes.SHA256())
+        _write(self._revocations, signed.public_bytes(Encoding.PEM), 0o644)
 
     def _obtain(self, stem: Path, name: str, usage: ObjectIdentifier) -> Issued:
         if Path(f"{stem}.pem").exists():
@@ -222,6 +320,39 @@ def device_of(certificate: bytes) -> str:
     if len(found) != 1 or not _DEVICE_ID.fullmatch(found[0]):
         raise LabError("the certificate does not name exactly one device")
     return found[0]
+
+
+def publisher_keys(folder: Path) -> list[bytes]:
+    """Return the public keys (PEM) of a folder as points: the publishers that devices are provisioned with.
+
+    :raises LabError: a file holds none, or there are more than a device can keep.
+    """
+    files = sorted(folder.glob("*.pem"))
+    if len(files) > PUBLISHERS_LIMIT:
+        raise LabError(
+            f"{folder} holds {len(files)} publishers; a device knows {PUBLISHERS_LIMIT} at most",
+            hint="see which: lab publisher list; and take one out: lab publisher distrust NAME",
+        )
+    return [public_point(load_public_key(file)) for file in files]
+
+
+def load_public_key(file: Path) -> ec.EllipticCurvePublicKey:
+    """Return the P-256 public key in a PEM file.
+
+    :raises LabError: it holds none.
+    """
+    try:
+        key = load_pem_public_key(file.read_bytes())
+    except (OSError, ValueError, UnsupportedAlgorithm) as error:
+        raise LabError(f"cannot read a public key (PEM) from {file}: {error}") from error
+    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise LabError(f"{file} holds a key of another kind: publishers have P-256 ones")
+    return key
+
+
+def public_point(key: ec.EllipticCurvePublicKey) -> bytes:
+    """Return a public key as its uncompressed point (SEC 1, section 2.3.3)."""
+    return key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
 
 
 def ec_key(file: Path) -> ec.EllipticCurvePrivateKey:

@@ -120,6 +120,18 @@ def test_identity_blob(home: Home) -> None:
     assert isinstance(key.curve, ec.SECP256R1)
 
 
+def test_identity_says_whose_apps_a_device_takes(home: Home) -> None:
+    point = b"\x04" + bytes(64)
+    blob = Authority(home).identity(
+        "dev", seed=bytes(32), now=1, publishers=[point], board_class="native", development=True
+    )
+    identity = m.unpack(m.Identity, blob[8:-4])
+    assert (identity.publishers, identity.vendor) == ((point,), "lab")
+    assert (identity.board_class, identity.development) == ("native", 1)
+    nobody = m.unpack(m.Identity, Authority(home).identity("dev", seed=bytes(32), now=1)[8:-4])
+    assert (nobody.publishers, nobody.development) == ((), 0)
+
+
 def test_a_seed_that_is_none_is_refused(home: Home) -> None:
     with pytest.raises(LabError, match="seed"):
         Authority(home).identity("dev", seed=b"short", now=1)

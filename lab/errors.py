@@ -42,6 +42,10 @@ class UsageError(LabError):
     exit_code = ExitCode.USAGE
 
 
+class NotFoundError(UsageError):
+    """The user named something that is not there: a device, an app, a token."""
+
+
 class MissingError(LabError):
     """Something the work needs is not on this machine; the hint holds the command that installs it."""
 

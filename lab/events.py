@@ -17,7 +17,10 @@
 | `app.event` | an app published | `uptime` (ms), `topic`, `payload` (hex), `text` if it is UTF-8 |
 | `gateway.refused` | a client was refused | `reason`, `address` |
 
-Others may publish kinds of their own.
+| `lab.log` | a part of the lab logged a line (`lab.logs`) | `level`, `component`, `text`, fields of its own |
+| `alert.raised`, `alert.cleared` | something wants attention, or no more (`lab.monitor`) | `alert`, `text` |
+
+Others may publish kinds of their own. What happens on behalf of a request to the API bears its id, `request`.
 """
 
 from __future__ import annotations
@@ -117,6 +120,9 @@ class Events:
 
         :param data: JSON values.
         """
+        request = structlog.contextvars.get_contextvars().get("request")
+        if request is not None:
+            data.setdefault("request", request)
         self._last += 1
         event = Event(self._last, time.time(), kind, device, app, data)
         self._ring.append(event)

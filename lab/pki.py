@@ -116,7 +116,8 @@ class Authority:
         if Path(f"{stem}.pem").exists() and self.is_revoked(self._load(stem)):
             if not renew:
                 raise LabError(
-                    f"the certificate of {device} was revoked", hint=f"issue a new one: lab cert issue {device}"
+                    f"the certificate of {device} was revoked",
+                    hint=f"issue a new one: lab cert issue {device}",
                 )
             Path(f"{stem}.pem").unlink()
         return self._obtain(stem, device, ExtendedKeyUsageOID.CLIENT_AUTH)

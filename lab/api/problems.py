@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
-from lab.errors import ExitCode, LabError
+from lab.errors import ExitCode, LabError, NotFoundError
 from lab.lab import Json
 
 _STATUS = {ExitCode.FAILED: 409, ExitCode.USAGE: 422, ExitCode.MISSING: 424, ExitCode.TIMEOUT: 504}
-_MEDIA = "application/problem+json"
+MEDIA = "application/problem+json"
 
 
-class Refused(Exception):
+class Problem(BaseModel):
+    """What every error of the API looks like (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    hint: str
+    exit_code: int
+
+
+class Refused(HTTPException):
     """A request that is refused before any work is done.
 
     :param status: of HTTP.
@@ -32,18 +46,19 @@ class Refused(Exception):
         exit_code: ExitCode = ExitCode.FAILED,
         headers: dict[str, str] | None = None,
     ) -> None:
-        super().__init__(detail)
-        self.status = status
+        super().__init__(status, detail, headers)
         self.title = title
-        self.detail = detail
         self.exit_code = exit_code
-        self.headers = headers
+
+    def document(self) -> Json:
+        """Return it as a problem document."""
+        return document(self.status_code, self.title, self.detail, exit_code=self.exit_code)
 
 
 def problem(error: LabError) -> Json:
     """Describe `error` as a problem document."""
     return document(
-        _STATUS.get(error.exit_code, 500),
+        404 if isinstance(error, NotFoundError) else _STATUS.get(error.exit_code, 500),
         type(error).__name__,
         error.message,
         hint=error.hint,
@@ -67,7 +82,32 @@ def document(
 
 def answer(body: Json, headers: dict[str, str] | None = None) -> JSONResponse:
     """Make a response of a problem document."""
-    return JSONResponse(body, body["status"], headers, media_type=_MEDIA)
+    return JSONResponse(body, body["status"], headers, media_type=MEDIA)
+
+
+def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return what OpenAPI is told of a route's refusals."""
+    content = {MEDIA: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {
+        status: {"description": _REASONS.get(status, "refused"), "content": content} for status in statuses
+    }
+
+
+_REASONS = {
+    400: "the body is not what it says it is",
+    401: "no token, or a wrong one",
+    403: "the token's role does not allow it",
+    404: "there is no such thing",
+    405: "this resource does not do that",
+    408: "the body came too slowly",
+    409: "it failed; the detail says why",
+    413: "more bytes than are taken",
+    422: "the request makes no sense; the detail says why",
+    424: "this machine lacks something; the hint says how to get it",
+    429: "too many requests; Retry-After says when",
+    504: "a device did not answer in time",
+}
+COMMON = tuple(_REASONS)
 
 
 def install(api: FastAPI) -> None:
@@ -79,15 +119,14 @@ def install(api: FastAPI) -> None:
 
     @api.exception_handler(Refused)
     async def on_refused(request: Request, error: Refused) -> JSONResponse:
-        body = document(error.status, error.title, error.detail, exit_code=error.exit_code)
-        return answer(body, error.headers)
+        return answer(error.document(), dict(error.headers or {}))
 
     @api.exception_handler(HTTPException)
     async def on_http(request: Request, error: HTTPException) -> JSONResponse:
-        title = error.detail
+        code = ExitCode.USAGE if error.status_code < 500 else ExitCode.FAILED
+        detail = f"{request.method} {request.url.path}: {error.detail}"
         return answer(
-            document(error.status_code, title, f"{request.method} {request.url.path}: {title.lower()}"),
-            dict(error.headers or {}),
+            document(error.status_code, error.detail, detail, exit_code=code), dict(error.headers or {})
         )
 
     @api.exception_handler(RequestValidationError)

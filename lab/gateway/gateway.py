@@ -10,14 +10,14 @@ from typing import Any
 
 import structlog
 
-from lab.errors import DeviceError, LabError, LabTimeoutError, UsageError
+from lab.errors import DeviceError, LabError, LabTimeoutError, NotFoundError, UsageError
 from lab.events import BACKLOG_LIMIT, Events
 from lab.gateway.deploy import Progress, transfer
 from lab.gateway.registry import AppInfo, DeviceInfo, DeviceState, Record, Row, status_of
 from lab.gateway.session import Phase, Session, SessionEndedError, refusal
 from lab.gateway.tls import Connection
 from lab.modules import check_module
-from lab.pki import Authority, check_device_id, device_of
+from lab.pki import Authority, check_device_id
 from lab.store import Store
 from lab.store.tables import Device as DeviceRow
 from lab.wire import messages as m
@@ -132,6 +132,11 @@ class Gateway:
         return self._config.host, self._port
 
     @property
+    def listening(self) -> bool:
+        """Whether devices can connect."""
+        return self._server is not None and self._server.is_serving()
+
+    @property
     def sessions(self) -> int:
         """How many devices have a session now, waiting ones included."""
         return len(self._sessions)
@@ -192,6 +197,11 @@ class Gateway:
             record.session.end("this device was forgotten")
         self.events.publish("device.forgotten", id, board=record.row.board)
 
+    def cut_off(self, id: str, reason: str) -> None:
+        """End the sessions of a device, if it has any: what it may no longer be, it may not finish either."""
+        for session in [each for each in self._sessions if each.device == id]:
+            session.end(reason)
+
     def open_pairing(self, seconds: float) -> None:
         """Take in every device that waits or comes within `seconds`; 0 ends it.
 
@@ -218,7 +228,7 @@ class Gateway:
         if waiting is None:
             if id in self._records:
                 return self._records[id].describe()
-            raise UsageError(f"no device {id} waits to be accepted", hint="see who does: lab ps")
+            raise NotFoundError(f"no device {id} waits to be accepted", hint="see who does: lab ps")
         return await self._take_in(id, waiting.row.board, engine)
 
     async def connected(self, id: str) -> DeviceInfo:
@@ -446,7 +456,8 @@ class Gateway:
     # -- connections
 
     def _accept(self, connection: Connection) -> Session:
-        session = Session(self, connection, device_of(connection.certificate), self._config.handshake_timeout)
+        device = self._authority.device_of(connection.certificate)
+        session = Session(self, connection, device, self._config.handshake_timeout)
         self._sessions.add(session)
         return session
 
@@ -578,7 +589,7 @@ class Gateway:
         record = self._records.get(id)
         if record is None:
             what = "waits to be accepted" if id in self._waiting else "is not known"
-            raise UsageError(f"the device {id} {what}", hint="see which there are: lab ps")
+            raise NotFoundError(f"the device {id} {what}", hint="see which there are: lab ps")
         return record
 
     def _online(self, record: Record) -> Session:

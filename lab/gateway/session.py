@@ -112,6 +112,7 @@ class Session:
         :raises LabTimeoutError: it did not answer in time.
         :raises SessionEndedError: the session ended first.
         """
+        began = time.monotonic()
         future = self.post(message)
         what = type(message).__name__.lower()
         try:
@@ -122,6 +123,14 @@ class Session:
                 f"{self.device} did not answer {what} within {timeout:g} s",
                 hint=f"see what it says: lab console {self.device}",
             ) from error
+        # In the context of whoever asked: the line carries the id of the API's request.
+        log.info(
+            "device answered",
+            device=self.device,
+            asked=what,
+            answer=type(found).__name__.lower(),
+            ms=round((time.monotonic() - began) * 1000, 1),
+        )
         if isinstance(found, answer):
             return found
         if isinstance(found, m.Ack):

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event, insert, inspect, text, update
+from sqlalchemy import Connection, Engine, String, cast, create_engine, event, insert, inspect, text, update
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session, col, delete, func, select
@@ -170,6 +170,36 @@ class Store:
     async def events(self, since: int, limit: int) -> list[Event]:
         """Return at most `limit` events after the sequence number `since`, oldest first."""
         query = select(Event).where(Event.sequence > since).order_by(col(Event.sequence)).limit(limit)
+        return await self._read(lambda session: list(session.exec(query)))
+
+    async def find_events(
+        self,
+        *,
+        limit: int,
+        before: int | None = None,
+        kinds: Sequence[str] = (),
+        device: str | None = None,
+        fields: Mapping[str, Sequence[str]] | None = None,
+        text: str = "",
+    ) -> list[Event]:
+        """Return the newest events that match, newest first.
+
+        :param before: only those with a lower sequence number.
+        :param kinds: any of these.
+        :param fields: per key of an event's data the values that are wanted.
+        :param text: found anywhere in its data.
+        """
+        query = select(Event).order_by(col(Event.sequence).desc()).limit(limit)
+        if before is not None:
+            query = query.where(Event.sequence < before)
+        if kinds:
+            query = query.where(col(Event.kind).in_(kinds))
+        if device is not None:
+            query = query.where(Event.device == device)
+        for key, values in (fields or {}).items():
+            query = query.where(col(Event.data)[key].as_string().in_(values))
+        if text:
+            query = query.where(cast(col(Event.data), String).contains(text, autoescape=True))
         return await self._read(lambda session: list(session.exec(query)))
 
     async def last_sequence(self) -> int:

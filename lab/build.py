@@ -1,4 +1,4 @@
-"""Builds the firmware: CMake and Ninja over ``firmware/``, with the output in the lab's cache.
+"""Builds the firmware, from ``firmware/`` or with Zephyr from ``zephyr-app/``, by CMake and Ninja.
 
 The output of a checkout is at ``$LAB_CACHE/build/<digest of its path>/<target>``, so that every lab on the
 machine that uses this checkout shares it. A build that finds nothing to do costs one call of ninja.
@@ -13,12 +13,12 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lab import firmware_size, paths, third_party
+from lab import firmware_size, paths, third_party, zephyr
 from lab._version import __version__
 from lab.errors import LabError, MissingError, UsageError
 
@@ -77,8 +77,8 @@ class Tool:
 
 def targets() -> list[str]:
     """Return everything `build` can make: `native`, `native-asan` and one target a board."""
-    boards = sorted(path.stem for path in paths.data("firmware").glob("ports/*/boards/*.cmake"))
-    return ["native", "native-asan", *boards]
+    boards = [path.stem for path in paths.data("firmware").glob("ports/*/boards/*.cmake")]
+    return ["native", "native-asan", *sorted([*boards, *zephyr.targets()])]
 
 
 def check(target: str | None = None) -> list[Tool]:
@@ -123,14 +123,21 @@ def build(target: str, *, progress: Progress = lambda _: None) -> BuildResult:
     with third_party.locked(folder.with_name(f"{target}.lock")):
         if not (folder / "build.ninja").is_file():
             _require(target)
-        settings = _settings(target, progress)
-        if _stale(folder, settings):
+        configuration = _configuration(target, folder, progress)
+        if _stale(folder, configuration):
             progress(f"configuring {target}")
-            _configure(folder, settings)
+            folder.mkdir(parents=True, exist_ok=True)
+            _run(configuration, folder.with_name(f"{target}.configure.log"), "cannot configure the firmware")
+            (folder / "configuration.json").write_text(json.dumps(configuration))
         progress(f"building {target}")
-        _run(["ninja", "-C", str(folder)], folder, "build.log", f"the firmware for {target} does not build")
-        image = folder / "firmware"
-        size = firmware_size.measure(image, folder / "firmware.map")
+        _run(
+            ["ninja", "-C", str(folder)],
+            folder / "build.log",
+            f"the firmware for {target} does not build",
+        )
+        of_zephyr = target in zephyr.targets()
+        image = folder / ("zephyr/zephyr.elf" if of_zephyr else "firmware")
+        size = firmware_size.measure(image, image.with_suffix(".map"))
     return BuildResult(
         target=target,
         image=image,
@@ -148,13 +155,12 @@ def _build_root() -> Path:
     return third_party.cache() / "build" / digest
 
 
-def _settings(target: str, progress: Progress) -> list[str]:
-    """Return CMake's arguments, fetching the sources that they name."""
+def _configuration(target: str, folder: Path, progress: Progress) -> list[str]:
+    """Return the command that makes a target's tree, fetching the sources that it names."""
     firmware = paths.data("firmware").resolve()
     folders = third_party.fetch(progress=progress)
     board = target.removesuffix("-asan")
     settings = {
-        "CMAKE_BUILD_TYPE": "",
         "LAB_BOARD": board,
         "LAB_VERSION": __version__,
         # Not sys.executable: python, python3 and python3.11 of one environment are the same to a build.
@@ -162,31 +168,33 @@ def _settings(target: str, progress: Progress) -> list[str]:
         "LAB_CDDL": str(Path(__file__).parent.resolve() / "wire" / "wire.cddl"),
         **{f"LAB_{name.upper()}": str(folder) for name, folder in folders.items()},
     }
+    if target in zephyr.targets():
+        return zephyr.configure(target, shutil.which(_ARM_GCC) or _ARM_GCC, folder, _defined(settings))
+    settings["CMAKE_BUILD_TYPE"] = ""
     if board == "native":
         settings["CMAKE_C_COMPILER"] = "gcc"
         settings["LAB_SANITIZE"] = "address,undefined" if target.endswith("-asan") else ""
     else:
         settings["CMAKE_TOOLCHAIN_FILE"] = str(firmware / "cmake" / "arm-none-eabi.cmake")
-    return ["-G", "Ninja", "-S", str(firmware), *(f"-D{name}={value}" for name, value in settings.items())]
+    return ["cmake", "-G", "Ninja", "-S", str(firmware), *_defined(settings), "-B", str(folder)]
 
 
-def _stale(folder: Path, settings: list[str]) -> bool:
+def _defined(settings: Mapping[str, str]) -> list[str]:
+    return [f"-D{name}={value}" for name, value in settings.items()]
+
+
+def _stale(folder: Path, configuration: list[str]) -> bool:
     """Tell whether `folder` has to be configured; ninja itself sees a changed CMakeLists.txt."""
-    stamp = folder / "settings.json"
+    stamp = folder / "configuration.json"
     return not (
-        (folder / "build.ninja").is_file() and stamp.is_file() and json.loads(stamp.read_text()) == settings
+        (folder / "build.ninja").is_file()
+        and stamp.is_file()
+        and json.loads(stamp.read_text()) == configuration
     )
 
 
-def _configure(folder: Path, settings: list[str]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    _run(["cmake", *settings, "-B", str(folder)], folder, "configure.log", "cannot configure the firmware")
-    (folder / "settings.json").write_text(json.dumps(settings))
-
-
-def _run(command: list[str], folder: Path, log_name: str, failure: str) -> None:
+def _run(command: list[str], log: Path, failure: str) -> None:
     """Run `command` with its output in a log; on failure show what it wrote, as it wrote it."""
-    log = folder / log_name
     try:
         with log.open("w") as output:
             done = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, check=False)
@@ -211,6 +219,8 @@ def _errors(log: Path) -> str:
 
 
 def _require(target: str) -> None:
+    if target in zephyr.targets() and (why := zephyr.lacking()):
+        raise MissingError(f"{why}, and {target} is built with Zephyr", hint=zephyr.WORKSPACE)
     lacking = [tool for tool in check(target) if tool.found is None]
     if lacking:
         raise MissingError(

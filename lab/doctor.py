@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lab import build
+from lab import build, zephyr
 from lab.third_party import apt_install
 
 
@@ -81,7 +81,7 @@ CHECKS = (
         "west",
         "west",
         "building Zephyr images",
-        "pip install west, then west init and west update",
+        "pip install west",
         required=False,
     ),
 )
@@ -89,18 +89,29 @@ CHECKS = (
 
 def examine() -> list[Finding]:
     """Look at this machine: what builds need, then what runs and compiles."""
-    return [
-        Finding(
-            tool.name,
-            _version(tool.found) if tool.found else "",
-            tool.purpose,
-            apt_install(tool.package),
-            True,
-        )
-        for tool in build.check()
-    ] + [
-        Finding(check.what, _look(check), check.needed_for, check.install, check.required) for check in CHECKS
-    ]
+    return (
+        [
+            Finding(
+                tool.name,
+                _version(tool.found) if tool.found else "",
+                tool.purpose,
+                apt_install(tool.package),
+                True,
+            )
+            for tool in build.check()
+        ]
+        + [
+            Finding(check.what, _look(check), check.needed_for, check.install, check.required)
+            for check in CHECKS
+        ]
+        + [_zephyr()]
+    )
+
+
+def _zephyr() -> Finding:
+    tree = zephyr.base()
+    found = f"{'.'.join(map(str, zephyr.version(tree)))} ({tree})" if tree else ""
+    return Finding("Zephyr", found, "building Zephyr images", zephyr.WORKSPACE, required=False)
 
 
 def _look(check: Check) -> str:

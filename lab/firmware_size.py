@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _POOL_SECTION = ".pool"
 
 # An output section: ".text           0x00000000    0x312ac"; a long name has a line of its own.
-_OUTPUT = re.compile(r"^(\.\S+)(?:\s|$)")
+_OUTPUT = re.compile(r"^([A-Za-z_.][\w.-]*)(?:\s+0x|$)")
 # A part of one: " .text.f        0x00001000       0x24 path/libcore.a(file.c.o)"; likewise.
 _INPUT = re.compile(r"^ (?:\S+)?\s+0x([0-9a-f]+)\s+0x([0-9a-f]+) (\S.*)$")
 
@@ -30,8 +30,9 @@ _COMPONENTS = (
     ("wamr", re.compile(r"libwamr\.a")),
     ("cbor", re.compile(r"libwire\.a")),
     ("core", re.compile(r"libcore\.a")),
-    ("port", re.compile(r"CMakeFiles/firmware\.dir")),
+    ("port", re.compile(r"CMakeFiles/firmware\.dir|libapp\.a")),
     ("libc", re.compile(r"lib(c|m|gcc)\.a|/crt\w*\.o|linker stubs")),
+    ("zephyr", re.compile(r"^(zephyr|modules)/")),
 )
 _OTHER = "other"
 

@@ -19,11 +19,15 @@ def build(
     as_json: AsJson = False,
 ) -> None:
     """Build firmware, fetching pinned third-party sources first; print flash and RAM by component."""
-    from lab import boards
+    from lab import boards, zephyr
     from lab.build import build as build_target
 
     chosen = [boards.load(name) for name in board] if board else boards.boards()
     targets = dict.fromkeys(kind.firmware for kind in chosen if kind.firmware)
+    if not board and (why := zephyr.lacking()):
+        left_out = sorted(targets.keys() & zephyr.targets().keys())
+        talk.print(f"left out {', '.join(left_out)}: {why}", style="dim", highlight=False)
+        targets = {target: None for target in targets if target not in left_out}
     if not targets:
         raise UsageError(
             f"nothing to build: {', '.join(kind.name for kind in chosen)} has its firmware already"

@@ -1,0 +1,83 @@
+"""Zephyr images of the core: which there are, and how west is asked for one.
+
+``zephyr-app/targets.toml`` names them. A workspace is what ``west init`` and ``west update`` make;
+``ZEPHYR_BASE`` says where its ``zephyr`` is.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from lab import paths
+
+SUPPORTED = (3, 7)
+"""The version of Zephyr that ``zephyr-app/west.yml`` pins."""
+
+WORKSPACE = (
+    "Make a workspace beside zephyr-app/: pip install west; west init -l zephyr-app; west update; "
+    "pip install -r zephyr/scripts/requirements-base.txt; export ZEPHYR_BASE=$PWD/zephyr. "
+    "docs/boards.md says more."
+)
+
+
+def targets() -> Mapping[str, str]:
+    """Return Zephyr's name of the board by target of `lab build`."""
+    file = paths.data("zephyr-app") / "targets.toml"
+    return tomllib.loads(file.read_text()) if file.is_file() else {}
+
+
+def base() -> Path | None:
+    """Return the Zephyr tree that ``ZEPHYR_BASE`` names, or None if there is none."""
+    named = os.environ.get("ZEPHYR_BASE")
+    return Path(named) if named and (Path(named) / "VERSION").is_file() else None
+
+
+def version(tree: Path) -> tuple[int, int]:
+    """Return the version of a Zephyr tree, for example (3, 7)."""
+    text = (tree / "VERSION").read_text()
+    numbers = (re.search(rf"^VERSION_{part}\s*=\s*(\d+)", text, re.MULTILINE) for part in ("MAJOR", "MINOR"))
+    major, minor = (int(number[1]) if number else 0 for number in numbers)
+    return major, minor
+
+
+def lacking() -> str:
+    """Say what a build for Zephyr lacks on this machine; empty if nothing."""
+    tree = base()
+    if tree is None:
+        return "there is no Zephyr workspace (ZEPHYR_BASE names no Zephyr tree)"
+    if version(tree) < SUPPORTED:
+        found, needed = (".".join(map(str, each)) for each in (version(tree), SUPPORTED))
+        return f"{tree} is Zephyr {found}, and {needed} or newer is needed"
+    return "" if shutil.which("west") else "west is not on PATH"
+
+
+def configure(target: str, compiler: str, folder: Path, settings: Sequence[str]) -> list[str]:
+    """Return the command that makes CMake's tree for a target, and nothing of the image yet.
+
+    :param compiler: GCC for Arm, where the user has not chosen a toolchain for Zephyr.
+    :param folder: takes the tree.
+    :param settings: what CMake is told.
+    """
+    chosen = {"ZEPHYR_TOOLCHAIN_VARIANT", "ZEPHYR_SDK_INSTALL_DIR"} & os.environ.keys()
+    return [
+        # No environment variable: ninja may ask CMake again from another environment, and what is said here
+        # decides whether a tree has to be made anew.
+        *("west", "-z", str(base()), "build", "--cmake-only", "--pristine", "always"),
+        *("--board", targets()[target], "--build-dir", str(folder), str(paths.data("zephyr-app"))),
+        *("--", *settings, *([] if chosen else _debian(compiler))),
+    ]
+
+
+def _debian(compiler: str) -> list[str]:
+    """Return CMake's settings for Debian's GCC, of whose C library Zephyr knows nothing."""
+    return [
+        "-DZEPHYR_TOOLCHAIN_VARIANT=cross-compile",
+        f"-DCROSS_COMPILE={compiler.removesuffix('gcc')}",
+        "-DTOOLCHAIN_HAS_PICOLIBC=ON",
+        "-DCONFIG_TOOLCHAIN_CROSS_COMPILE_SUPPORTS_THREAD_LOCAL_STORAGE=y",
+    ]

@@ -90,8 +90,9 @@ class Polling:
 class Hardware:
     """What the sensors and outputs are.
 
-    :param kind: ``simulated`` parts, a ``linux`` board's buses, the sensors of a lab's ``device``, or none.
+    :param kind: ``simulated`` parts, a ``linux`` board's buses, a lab's ``device``, or none.
     :param device: `device`: its id.
+    :param app: `device`: the app on it that has its LEDs, buzzer and fan; without one they are not used.
     :param i2c_bus: `linux`: N of ``/dev/i2c-N``.
     :param gpio_chip: `linux`: the GPIO controller.
     :param spi: `linux`: the SPI port whose data line drives the LEDs.
@@ -100,6 +101,7 @@ class Hardware:
 
     kind: Literal["simulated", "linux", "device", "none"] = "simulated"
     device: str | None = None
+    app: str | None = None
     i2c_bus: Annotated[int, Field(ge=0, le=255)] = 1
     gpio_chip: str = "/dev/gpiochip0"
     spi: str = "/dev/spidev0.0"
@@ -284,6 +286,7 @@ class Config:
         return self.plugins.get(name, Plugin())
 
 
+_COMMAND_LEDS = 41  # as many colours in hex fit into a command: 256 bytes (wit/device.wit, `on-command`)
 _OWN = frozenset(each.name for each in fields(Plugin)) - {"settings"}
 
 
@@ -365,6 +368,10 @@ def _check(config: Config, name: str) -> None:
                     f'{name}: {key}.pin: hardware.kind = "{config.hardware.kind}" has no pins',
                     hint=f"leave out [{key}], or choose another kind of hardware",
                 )
+    if config.hardware.app and config.hardware.kind != "device":
+        raise UsageError(f'{name}: hardware.app: only a device has apps; hardware.kind is to be "device"')
+    if config.hardware.app and config.leds.count > _COMMAND_LEDS:
+        raise UsageError(f"{name}: leds.count: a command to a device's app has room for {_COMMAND_LEDS}")
     for plugin, table in config.plugins.items():
         if any(not 0 <= led < config.leds.count for led in table.led):
             raise UsageError(f"{name}: plugins.{plugin}.led: the strip has LEDs 0 to {config.leds.count - 1}")

@@ -88,6 +88,7 @@ class Node:
         async with contextlib.AsyncExitStack() as stack:
             self.hardware = self._hardware or open_hardware(self.config)
             stack.callback(self.hardware.close)
+            self.hardware.complain = lambda why: self.journal("warning", "hardware", why)
             self.leds = Leds(self.hardware, self.config.leds.count)
             self.buzzer = Buzzer(self.hardware, self.config.buzzer.pin, self.config.buzzer.active_low)
             self.fan = Fan(self.hardware, self.config.fan.pin, self.config.fan.active_low)
@@ -357,8 +358,10 @@ class Node:
         return await self.commands.ask(node, command, limit)
 
     async def _do_buzzer(self, command: dict[str, Any]) -> dict[str, Any]:
-        if self.buzzer.pin is None:
-            raise UsageError(f"{self.id} has no buzzer", hint="its configuration names no buzzer.pin")
+        if self.buzzer.pin is None and not self.config.hardware.app:
+            raise UsageError(
+                f"{self.id} has no buzzer", hint="its configuration names no buzzer.pin, and no hardware.app"
+            )
         pattern = command.get("pattern")
         if pattern not in PATTERNS:
             raise UsageError(f"there is no pattern {pattern!r}", hint=f"there are: {', '.join(PATTERNS)}")
@@ -395,8 +398,10 @@ class Node:
         return content
 
     async def _do_fan(self, command: dict[str, Any]) -> dict[str, Any]:
-        if self.fan.pin is None:
-            raise UsageError(f"{self.id} has no fan", hint="its configuration names no fan.pin")
+        if self.fan.pin is None and not self.config.hardware.app:
+            raise UsageError(
+                f"{self.id} has no fan", hint="its configuration names no fan.pin, and no hardware.app"
+            )
         wanted = command.get("on")
         if wanted is not None and not isinstance(wanted, bool):
             raise UsageError("on is true, false, or null for automatic")

@@ -54,9 +54,9 @@ class Leds:
 
 
 class Buzzer:
-    """A buzzer on a pin. Sounds play by themselves; each replaces the one before.
+    """A buzzer. Sounds play by themselves; each replaces the one before.
 
-    :param pin: its GPIO; none if there is none, then nothing sounds.
+    :param pin: its GPIO; without one the hardware may have a buzzer of its own.
     :param active_low: it sounds while the pin is low.
     """
 
@@ -74,6 +74,9 @@ class Buzzer:
 
     def beep(self, count: int, duration: int, interval: int) -> None:
         """Sound `count` times for `duration` ms, silent for `interval` ms in between; from any thread."""
+        if self.pin is None:
+            self._hardware.sound(count, duration, interval)
+            return
         self._loop.call_soon_threadsafe(self._play, count, duration / 1000, interval / 1000)
 
     def off(self) -> None:
@@ -83,7 +86,7 @@ class Buzzer:
     def _play(self, count: int, on: float, off: float) -> None:
         if self._playing is not None:
             self._playing.cancel()
-        self._playing = self._loop.create_task(self._sound(count, on, off)) if self.pin is not None else None
+        self._playing = self._loop.create_task(self._sound(count, on, off))
 
     async def _sound(self, count: int, on: float, off: float) -> None:
         try:
@@ -105,9 +108,9 @@ class Buzzer:
 
 
 class Fan:
-    """A fan on a pin: a plugin decides, until somebody decides for it.
+    """A fan: a plugin decides, until somebody decides for it.
 
-    :param pin: its GPIO; none if there is none.
+    :param pin: its GPIO; without one the hardware may have a fan of its own.
     """
 
     def __init__(self, hardware: Hardware, pin: int | None, active_low: bool) -> None:
@@ -131,7 +134,9 @@ class Fan:
 
     def _drive(self) -> None:
         self.on = self._wanted if self.manual is None else self.manual
-        if self.pin is not None:
+        if self.pin is None:
+            self._hardware.turn_fan(self.on)
+        else:
             self._hardware.gpio_write(self.pin, self.on != self._active_low)
 
 

@@ -8,6 +8,7 @@ import json
 import math
 import os
 import threading
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -117,6 +118,7 @@ def test_examples_are_configurations() -> None:
     assert second.cluster.credentials == first.node.folder / "credentials" / "spoke.json"
     assert first.node.plugins == EXAMPLES.parent / "build" / "plugins"
     assert first.plugin("node-monitor").led == (0, 3)
+    assert load(EXAMPLES / "device.toml").hardware.app == "remote"
 
 
 @pytest.mark.parametrize(
@@ -130,6 +132,8 @@ def test_examples_are_configurations() -> None:
         ({"cluster": {"node_id": "../up"}}, "cluster.node_id"),
         ({"hardware": {"kind": "device"}}, "hardware.device"),
         ({"hardware": {"kind": "device", "device": "d"}, "buzzer": {"pin": 18}}, "buzzer.pin"),
+        ({"hardware": {"app": "remote"}}, "hardware.app"),
+        ({"hardware": {"kind": "device", "device": "d", "app": "a"}, "leds": {"count": 42}}, "leds.count"),
         ({"hardware": {"kind": "none"}, "fan": {"pin": 23}}, "fan.pin"),
         ({"plugins": {"dht22": {"led": 11}}}, "plugins.dht22.led"),
         ({"plugins": {"dht22": {"i2c": [0x80]}}}, "plugins.dht22.i2c"),
@@ -504,9 +508,14 @@ def test_device_takes_what_its_app_published(tmp_path: Path, monkeypatch: pytest
         assert _refusal(device.dht22) is Error.NO_ANSWER
         for payload in (b"\xff", b"[]", b'{"temperature": 21.5, "humidity": 40}'):
             data = {"topic": "dht22", "payload": payload.hex()}
-            device.take({"kind": "app.event", "device": "dev-1", "data": data})
+            device.take({"time": time.time(), "kind": "app.event", "device": "dev-1", "data": data})
         device.take({"kind": "app.event", "device": "other", "data": {"topic": "dht22", "payload": "7b7d"}})
         assert device.dht22() == (21.5, 40.0)
+        device.take({"time": time.time() - 60, "kind": "app.event", "device": "dev-1", "data": data})
+        assert _refusal(device.dht22) is Error.NO_ANSWER, "what a lab tells of a minute ago is no reading"
+        failed = {"topic": "dht22", "payload": b'{"error": "checksum"}'.hex()}
+        device.take({"time": time.time(), "kind": "app.event", "device": "dev-1", "data": failed})
+        assert _refusal(device.dht22) is Error.CHECKSUM
         assert _refusal(device.bme680) is Error.NO_ANSWER
         assert _refusal(device.i2c, 0x77, b"\xd0", 1) is Error.UNSUPPORTED
     finally:

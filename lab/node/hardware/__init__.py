@@ -35,6 +35,9 @@ class Air:
 class Hardware:
     """A node's parts. Calls block, come from several threads, raise `Refused`; this one has no parts."""
 
+    complain: Callable[[str], None] = staticmethod(lambda _why: None)
+    """Takes what goes wrong where no caller waits to hear it; the node sets it."""
+
     def dht22(self) -> tuple[float, float]:
         """Return °C and % relative."""
         raise Refused(Error.UNSUPPORTED)
@@ -65,6 +68,12 @@ class Hardware:
 
     def show(self, colours: Sequence[Rgb]) -> None:
         """Write the LED strip, all of it, once."""
+
+    def sound(self, count: int, duration: int, interval: int) -> None:
+        """Sound a buzzer that is on no pin of this node, ms; does not wait."""
+
+    def turn_fan(self, on: bool) -> None:
+        """Switch a fan that is on no pin of this node; does not wait."""
 
     def close(self) -> None:
         """Let go of what was opened."""

@@ -89,13 +89,18 @@ class Console:
         """
         position = self.boot if history else self._end
         while True:
-            if position < self._end:
-                data, position = self._read(position)
-                yield data
-            elif self.closed:
+            data, position = await self.read(position)
+            if not data:
                 return
-            else:
-                await self._changed.wait()
+            yield data
+
+    async def read(self, position: int) -> tuple[bytes, int]:
+        """Return what the board said from `position` on, and the position after it; nothing at its end."""
+        while position >= self._end:
+            if self.closed:
+                return b"", position
+            await self._changed.wait()
+        return self._slice_from(position)
 
     def _take(self, data: bytes) -> None:
         if self._log_size and self._log_size + len(data) > self._limit:
@@ -113,7 +118,7 @@ class Console:
         self._changed.set()
         self._changed = anyio.Event()
 
-    def _read(self, position: int) -> tuple[bytes, int]:
+    def _slice_from(self, position: int) -> tuple[bytes, int]:
         """Return bytes from `position` on, and the position after them."""
         held = self._end - len(self._recent)
         if position >= held:

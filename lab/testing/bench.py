@@ -1,0 +1,247 @@
+"""A lab in the tests' own process, for code that is not asynchronous.
+
+::
+
+    with Bench() as lab:
+        device = lab.up("native")
+        device.deploy("alarm")
+        device.sensors.dht22.temperature = 31.5
+        device.wait_until(lambda: device.leds[1] == (255, 0, 0))
+
+The `Lab` runs on an event loop in a thread of its own; every method here blocks until it has answered.
+Engines tie their emulators to that thread, so they end with it, and with this process, however it ends.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import ExitStack
+from pathlib import Path
+from threading import Condition
+from types import TracebackType
+from typing import Self, TypeVar
+
+import structlog
+from anyio.from_thread import start_blocking_portal
+
+from lab import sdk
+from lab.errors import DeviceError
+from lab.events import Event
+from lab.gateway import Config
+from lab.home import Home
+from lab.lab import Json, Lab
+from lab.modules import read_module
+from lab.testing.device import Device
+from lab.testing.gateway import Gateway
+
+T = TypeVar("T")
+
+App = str | Path | bytes
+"""An app to deploy: a module's bytes, the path of a module, source or app's folder, or a template's name."""
+
+
+class Bench:
+    """A lab. A context manager: leaving it ends every board.
+
+    :param folder: where its state lives; a temporary one, removed at the end, unless given.
+    :param platforms: folder of the user's own boards.
+    :param config: of the gateway.
+    :param trace: keep the frames of every link (`Device.trace`).
+    """
+
+    def __init__(
+        self,
+        folder: Path | None = None,
+        *,
+        platforms: Path | None = None,
+        config: Config | None = None,
+        trace: bool = False,
+    ) -> None:
+        self._stack = ExitStack()
+        self.folder = folder or Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="lab-")))
+        self._platforms = platforms
+        self._config = config
+        self._trace = trace
+        self._devices: dict[str, Device] = {}
+        self._numbers: dict[str, int] = {}
+        self.changes = Changes()
+        """What `Device.wait_until` waits for."""
+
+    def __enter__(self) -> Self:
+        _log_to_logging()
+        with self._stack:
+            portal = start_blocking_portal("asyncio", {"use_uvloop": True})
+            self.portal = self._stack.enter_context(portal)
+            """Runs functions on the lab's event loop, for what is not offered here: `portal.call`."""
+            home = Home(self.folder).create()
+            if self._platforms is not None:
+                (home.root / "platforms").symlink_to(self._platforms.absolute())
+            self.lab = self._stack.enter_context(
+                self.portal.wrap_async_context_manager(self.portal.call(lambda: Lab(home, self._config)))
+            )
+            """The asynchronous lab behind this one."""
+            self.gateway = Gateway(self)
+            self._watch = self.portal.start_task_soon(self._watch_events)
+            self._stack.callback(self._watch.cancel)
+            self._stack = self._stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    @property
+    def devices(self) -> list[Device]:
+        """Every device that was booted here and not forgotten since."""
+        return list(self._devices.values())
+
+    def up(
+        self,
+        board: str = "native",
+        *,
+        name: str | None = None,
+        serial: str | None = None,
+        timeout: float = 60.0,
+    ) -> Device:
+        """Boot a board and return it once it is connected. See `Lab.up`."""
+        [device] = self._up(board, 1, name or self._unused(board), serial, timeout)
+        return device
+
+    def fleet(self, count: int, board: str = "native", *, timeout: float = 60.0) -> list[Device]:
+        """Boot several boards of a kind at once and return them once all are connected."""
+        return self._up(board, count, self._unused(f"{board}-fleet"), None, timeout)
+
+    def forget(self, devices: Iterable[Device]) -> None:
+        """Cut devices' power and drop them from the registry; their folders stay."""
+        names = [device.id for device in devices]
+        self.call(lambda: self.lab.down(names, forget=True))
+        for name in names:
+            self._devices.pop(name, None)
+
+    def deploy(
+        self,
+        devices: Iterable[Device],
+        app: App,
+        *,
+        name: str | None = None,
+        language: str = "c",
+        timeout: float = 60.0,
+    ) -> list[Json]:
+        """Have devices run an app; return what each says of it: name, state, digest, memory.
+
+        :param app: see `App`. Sources are compiled; a template is made into an app first.
+        :param name: what the devices call it; else its folder's or file's name.
+        :param language: of a template: ``c``, ``rust``, ``assemblyscript`` or ``wat``.
+        :param timeout: seconds for each device.
+        :raises DeviceError: a device refused it, or it failed there.
+        :raises MissingError: a compiler is not on this machine.
+        """
+        found, module = self._module(app, language)
+        ids = [device.id for device in devices]
+        rows = self.call(lambda: self.lab.deploy(ids, name or found, module, timeout=timeout))
+        failed = [row for row in rows if row["state"] != "running"]
+        if failed:
+            raise DeviceError("\n".join(f"{row['device']}: {row['reason']}" for row in failed))
+        return rows
+
+    def events(self, kind: str | None = None, *, device: str | None = None, since: int = 0) -> list[Event]:
+        """Return what has happened so far, oldest first (`lab.events` lists the kinds).
+
+        :param since: only what has a higher number.
+        """
+
+        async def collect() -> list[Event]:
+            stream = self.lab.events.subscribe(since, device=device, follow=False)
+            return [event async for event in stream if kind in (None, event.kind)]
+
+        return self.call(collect)
+
+    def call(self, function: Callable[[], Awaitable[T]]) -> T:
+        """Run an asynchronous function on the lab's event loop and return its result."""
+        return self.portal.call(function)
+
+    # -- for `Device` and `Gateway`
+
+    def mark(self) -> None:
+        """Let every device's waits look only at what is yet to come."""
+        for device in self.devices:
+            device.mark()
+
+    def restart(self, device: Device, timeout: float) -> None:
+        """Cut a device's power and give it again; return once it is connected."""
+        board, serial = device.info["board"], device.info["serial"]
+
+        async def cut() -> None:
+            await self.lab.down([device.id])
+            await self.lab.up(board, name=device.id, serial=serial, timeout=timeout)
+
+        self.call(cut)
+        self._watch_parts(device)
+
+    # -- behind it
+
+    def _up(self, board: str, count: int, name: str, serial: str | None, timeout: float) -> list[Device]:
+        before = self.lab.events.last
+        rows = self.call(lambda: self.lab.up(board, count=count, name=name, serial=serial, timeout=timeout))
+        devices = [Device(self, row["id"], since=before) for row in rows]
+        self._devices.update((device.id, device) for device in devices)
+        for device in devices:
+            self._watch_parts(device)
+        return devices
+
+    def _watch_parts(self, device: Device) -> None:
+        device.peripherals(lambda parts: parts.subscribe(lambda _part: self.changes.note()))
+
+    async def _watch_events(self) -> None:
+        async for _ in self.lab.events.subscribe(self.lab.events.last):
+            self.changes.note()
+
+    def _unused(self, stem: str) -> str:
+        """Return a name that no device of this lab has had: its folder would still hold the other's flash."""
+        self._numbers[stem] = number = self._numbers.get(stem, 0) + 1
+        return f"{stem}-{number}"
+
+    def _module(self, app: App, language: str) -> tuple[str, bytes]:
+        if isinstance(app, bytes):
+            return "app", app
+        path = Path(app)
+        if not path.exists() and app in sdk.templates():
+            path = self.folder / "apps" / language / str(app)
+            if not path.exists():
+                sdk.new(path, template=str(app), language=language)
+        return read_module(path)
+
+
+class Changes:
+    """Counts what changes in a lab, and wakes who waits for it. For any thread."""
+
+    def __init__(self) -> None:
+        self.version = 0
+        self._condition = Condition()
+
+    def note(self) -> None:
+        """Something has changed."""
+        with self._condition:
+            self.version += 1
+            self._condition.notify_all()
+
+    def wait(self, version: int, timeout: float) -> None:
+        """Return once anything has changed since `version`, or after `timeout` seconds."""
+        with self._condition:
+            self._condition.wait_for(lambda: self.version != version, timeout)
+
+
+def _log_to_logging() -> None:
+    """Have what the lab logs appear where tests look for it, unless the user has chosen another place."""
+    if not structlog.is_configured():
+        structlog.configure(
+            processors=[
+                structlog.stdlib.filter_by_level,
+                structlog.processors.format_exc_info,
+                structlog.processors.LogfmtRenderer(key_order=["event"]),
+            ],
+            logger_factory=structlog.stdlib.LoggerFactory(),
+            wrapper_class=structlog.stdlib.BoundLogger,
+        )

@@ -1,0 +1,53 @@
+"""The gateway of a `Bench`, as tests see it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lab.testing.bench import Bench
+
+
+class Gateway:
+    """One lab's gateway.
+
+    :param bench: its lab.
+    """
+
+    def __init__(self, bench: Bench) -> None:
+        self._bench = bench
+        self._gateway = bench.lab.gateway
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where devices connect."""
+        return self._gateway.address
+
+    @property
+    def sessions(self) -> int:
+        """How many devices have a session now."""
+        return self._gateway.sessions
+
+    @property
+    def heartbeat(self) -> float:
+        """The interval devices are told, s. May be set."""
+        return self._gateway.heartbeat
+
+    @heartbeat.setter
+    def heartbeat(self, seconds: float) -> None:
+        self._bench.call(lambda: self._gateway.set_heartbeat(seconds))
+
+    def down(self) -> None:
+        """End every session and stop listening, until `up`."""
+        self._bench.mark()
+        self._bench.call(self._gateway.stop)
+
+    def up(self) -> None:
+        """Listen again, on the same port; devices come back by themselves."""
+        self._bench.mark()
+        self._bench.call(self._gateway.start)
+
+    def restart(self) -> None:
+        """End every session and start anew, on the same port; devices come back by themselves."""
+        self._bench.mark()
+        self._bench.call(self._bench.lab.restart_gateway)

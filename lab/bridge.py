@@ -2,7 +2,8 @@
 
 A dumb pipe. It knows where a connection begins and ends and how much each side can take, and can read
 nothing of what it carries: TLS ends on the device and at the gateway. What is to disturb the line
-(lost bytes, delay) wraps the stream that is given to `Bridge`; the bridge itself has no such switch.
+(lost bytes, delay) wraps the stream that is given to `Bridge` (`lab.line`); what is to make the gateway
+unreachable closes a gate on the way to it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 import socket
 import time
 from collections import deque
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +24,7 @@ from anyio.abc import ByteStream, SocketAttribute, SocketStream, TaskGroup
 
 from lab import link as links
 from lab.link import HostLink, Reason
+from lab.waiting import Gate, Signal
 
 _CONNECT_TIMEOUT = 5.0
 _READ_SIZE = 4096
@@ -55,20 +58,6 @@ class Counters:
         return max(0, self.connections - 1)
 
 
-class _Signal:
-    """Wakes the one task that waits for it; set before the wait, the wait returns at once."""
-
-    def __init__(self) -> None:
-        self._event = anyio.Event()
-
-    def set(self) -> None:
-        self._event.set()
-
-    async def wait(self) -> None:
-        await self._event.wait()
-        self._event = anyio.Event()
-
-
 class _Session:
     """One connection of the device: what has arrived for the gateway, and who to wake."""
 
@@ -76,8 +65,8 @@ class _Session:
         self.scope = anyio.CancelScope()
         self.inbox: deque[bytes] = deque()
         self.over = False
-        self.arrived = _Signal()
-        self.credited = _Signal()
+        self.arrived = Signal()
+        self.credited = Signal()
 
 
 class Bridge:
@@ -89,6 +78,7 @@ class Bridge:
     :param trace: a file to append every link frame to, one JSON object a line: ``t`` (Unix time, s),
         ``from`` (``device`` or ``host``), ``type``, ``connection``, ``sequence``, ``payload`` (hex).
     :param window: bytes the device may send ahead of the gateway.
+    :param gates: while one of them is closed nothing passes between bridge and gateway; nothing is lost.
     """
 
     def __init__(
@@ -99,18 +89,20 @@ class Bridge:
         console: ByteStream | None = None,
         trace: Path | None = None,
         window: int = 32768,
+        gates: Sequence[Gate] = (),
     ) -> None:
         self.connect = connect
         self.local_port: int | None = None
         """TCP source port of the connection that is up: the gateway sees it as its peer's."""
         self._stream = stream
         self._console = console
+        self._gates = gates
         self._trace_path = trace
         self._trace: TextIO | None = None
         self._link = HostLink(window, self._write_trace if trace else None)
         self._session: _Session | None = None
-        self._output = _Signal()
-        self._timer = _Signal()
+        self._output = Signal()
+        self._timer = Signal()
         self._planned: float | None = None
         self._held = False
         self._bytes_received = 0
@@ -237,6 +229,7 @@ class Bridge:
         with session.scope:
             try:
                 with anyio.fail_after(_CONNECT_TIMEOUT):
+                    await self._passage()
                     gateway = await anyio.connect_tcp(*self.connect)
             except (OSError, TimeoutError) as error:
                 self._refused += 1
@@ -271,6 +264,7 @@ class Bridge:
             while session.inbox:
                 data = b"".join(session.inbox)
                 session.inbox.clear()
+                await self._passage()
                 try:
                     await gateway.send(data)
                 except _GONE:
@@ -296,13 +290,20 @@ class Bridge:
             try:
                 data = await gateway.receive(min(credit, _READ_SIZE))
             except _GONE:
+                await self._passage()
                 self._close(session)
                 return
+            await self._passage()
             if not self._is_current(session):
                 return
             self._link.send(data, anyio.current_time())
             self._bytes_sent += len(data)
             self._changed()
+
+    async def _passage(self) -> None:
+        for gate in self._gates:
+            if not gate.is_open:
+                await gate.passage()
 
     def _is_current(self, session: _Session) -> bool:
         return self._session is session and not session.over

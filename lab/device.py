@@ -12,7 +12,9 @@ import anyio
 from lab.bridge import Bridge
 from lab.console import Console
 from lab.engines import Engine, Exit, Launch, Machine
+from lab.line import Line
 from lab.peripherals import Peripherals, Simbus
+from lab.waiting import Gate
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,6 +42,10 @@ class Device:
             ((part.kind, part.name, part.settings) for part in board.parts), folder=folder
         )
         self.machine: Machine
+        self.line: Line
+        """Its link, before the bridge; faults disturb it."""
+        self.gate = Gate()
+        """Its way to the gateway, behind the bridge."""
         self.bridge: Bridge
         self.console: Console
         self.paused = False
@@ -64,11 +70,13 @@ class Device:
         image: Path | None,
         authority: Authority,
         gateway: tuple[str, int],
+        gate: Gate,
         publishers: Sequence[bytes] = (),
     ) -> None:
         """Give it power.
 
         :param image: the firmware; none if it is on the board already.
+        :param gate: the way to the gateway that it shares with the lab's other devices.
         :param publishers: keys whose packages it takes.
         :raises LabError: the engine could not start it.
         """
@@ -85,11 +93,13 @@ class Device:
         self._spawned = time.monotonic()
         self.machine = await engine.start(Launch(self.id, self.board, image, identity, self.folder))
         self.console = Console(self.machine.console, self.folder / "console.log")
-        self.bridge = Bridge(self.machine.link, gateway, console=self.machine.carried)
+        self.line = Line(self.machine.link)
+        self.bridge = Bridge(self.line, gateway, console=self.machine.carried, gates=(self.gate, gate))
 
     async def run(self, events: Events) -> None:
         """Serve its streams until the machine ends, then say how it ended."""
         async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self.line.run)
             tasks.start_soon(self._serve_bridge)
             tasks.start_soon(self._note_boot)
             if self.machine.simbus is not None:
@@ -113,7 +123,7 @@ class Device:
             self.connected.set()
 
     async def _serve_bridge(self) -> None:
-        async with self.machine.link:
+        async with self.line:
             await self.bridge.run()
 
     async def _serve_simbus(self) -> None:

@@ -40,6 +40,7 @@ from lab.home import Home
 from lab.modules import check_module
 from lab.pki import Authority, check_device_id, publisher_keys
 from lab.store import Store
+from lab.waiting import Gate
 
 log = structlog.get_logger()
 
@@ -69,6 +70,8 @@ class Lab:
         self.engines: dict[str, Engine] = {
             engine.name: engine for engine in (QemuEngine(), NativeEngine(), RenodeEngine(), SerialEngine())
         }
+        self.gate = Gate()
+        """The way of all devices to the gateway."""
         self._powered: dict[str, Device] = {}
         self._ended: dict[str, Device] = {}
         self._tasks: TaskGroup
@@ -408,7 +411,7 @@ class Lab:
             await self.gateway.register(device.id, device.board.name, device.board.engine)
         engine = self.engines[device.board.engine]
         publishers = publisher_keys(self.home.publishers)
-        await device.start(engine, image, self.authority, self.gateway.address, publishers)
+        await device.start(engine, image, self.authority, self.gateway.address, self.gate, publishers)
         self._ended.pop(device.id, None)
         self._tasks.start_soon(self._look_after, device)
 

@@ -71,6 +71,7 @@ class Gateway:
         self._config = config or Config()
         self._heartbeat = self._config.heartbeat
         self._port = self._config.port
+        self._clock_offsets: dict[str | None, float] = {}
         self._server: asyncio.Server | None = None
         self._records: dict[str, Record] = {}
         self._waiting: dict[str, Record] = {}
@@ -111,13 +112,19 @@ class Gateway:
         log.info("gateway listens", host=self._config.host, port=self._port)
         return self._port
 
-    async def stop(self) -> None:
-        """Say goodbye to every device and write what is not written. `start` goes on where this ended."""
+    async def stop(self, *, goodbye: bool = True) -> None:
+        """Say goodbye to every device and write what is not written. `start` goes on where this ended.
+
+        :param goodbye: if not, cut every connection without a word, as a gateway does that crashes.
+        """
         if self._server is None:
             return
         self._server.close()
         for session in list(self._sessions):
-            session.end("the gateway stops")
+            if goodbye:
+                session.end("the gateway stops")
+            else:
+                session.cut("the gateway is down")
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -159,6 +166,21 @@ class Gateway:
             if record.session is not None and record.session.phase is Phase.CONNECTED:
                 record.session.send(m.Configure(round(seconds * 1000)))
                 self._listen_for(record)
+
+    def set_clock(self, offset: float, device: str | None = None) -> None:
+        """Tell devices a time that is `offset` seconds ahead of the host's; connected ones are told now.
+
+        :param device: only this one; its offset and that of all add up.
+        """
+        self._clock_offsets[device] = offset
+        for record in self._records.values():
+            if record.session is not None and device in (None, record.row.id):
+                record.session.send(m.HeartbeatAck(self.unix_ms(record.row.id)))
+
+    def unix_ms(self, device: str) -> int:
+        """Return the time as `device` is to be told it, by the protocol's clock."""
+        offset = self._clock_offsets.get(None, 0.0) + self._clock_offsets.get(device, 0.0)
+        return max(0, time.time_ns() // 1_000_000 + round(offset * 1000))
 
     # -- the registry
 

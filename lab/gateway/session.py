@@ -35,7 +35,10 @@ class Phase(Enum):
 
 
 class Owner(Protocol):
-    """What a session tells the gateway. Nothing here may wait."""
+    """What a session tells the gateway, and asks it. Nothing here may wait."""
+
+    def unix_ms(self, device: str) -> int:
+        """Return the time as `device` is to be told it, by the protocol's clock."""
 
     def on_hello(self, session: Session) -> None:
         """The device has said who it is, and its certificate agrees: welcome it or have it wait."""
@@ -155,7 +158,7 @@ class Session:
         """
         self.phase = Phase.WELCOMED
         self._uuid = uuid
-        self.send(m.Welcome(uuid, unix_ms(), round(heartbeat * 1000)))
+        self.send(m.Welcome(uuid, self._owner.unix_ms(self.device), round(heartbeat * 1000)))
         self._timer = self._expect("ready")
 
     def end(self, reason: str) -> None:
@@ -166,6 +169,11 @@ class Session:
             self._owner.on_refused(self, reason)
         self.send(m.Goodbye(reason.encode()[:200].decode(errors="ignore")))
         self._connection.close(reason)
+        self._over(reason)
+
+    def cut(self, reason: str) -> None:
+        """End it without a word to the device."""
+        self._connection.abort(reason)
         self._over(reason)
 
     # -- tls.Handler
@@ -210,7 +218,7 @@ class Session:
             case m.Hello():
                 self.end("hello was said before")
             case m.Heartbeat():
-                self.send(m.HeartbeatAck(unix_ms()))
+                self.send(m.HeartbeatAck(self._owner.unix_ms(self.device)))
                 self._owner.on_message(self, message)
             case _ if self.phase is Phase.WAITING:
                 log.info("message of a device that waits ignored", device=self.device)
@@ -294,11 +302,6 @@ class Session:
 def refusal(device: str, what: str, code: m.ResultCode, text: str) -> DeviceError:
     """Return the error for a device's no: its own words, or at least its code."""
     return DeviceError(f"{device} refused {what}: {text or code.name.lower().replace('_', ' ')}")
-
-
-def unix_ms() -> int:
-    """Return the time as the protocol has it."""
-    return time.time_ns() // 1_000_000
 
 
 def _fail(future: asyncio.Future[T], error: LabError) -> None:

@@ -82,9 +82,7 @@ class Connection(asyncio.Protocol):
             return
         self._flush()
         if self._transport.get_write_buffer_size() > _UNREAD_LIMIT:
-            self._reason = "it does not read what it is sent"
-            self.closing = True
-            self._transport.abort()
+            self.abort("it does not read what it is sent")
 
     def close(self, reason: str) -> None:
         """End the connection once everything sent has left. `reason` is what `Handler.lost` is told."""
@@ -98,6 +96,14 @@ class Connection(asyncio.Protocol):
         self._flush()
         self._transport.close()
         self._timer = asyncio.get_running_loop().call_later(_CLOSE_TIMEOUT, self._transport.abort)
+
+    def abort(self, reason: str) -> None:
+        """Cut the connection; what has not left is lost. `reason` is what `Handler.lost` is told."""
+        if self.closing:
+            return
+        self.closing = True
+        self._reason = reason
+        self._transport.abort()
 
     def pause(self, seconds: float) -> None:
         """Read nothing for a while."""

@@ -31,13 +31,17 @@ class Device:
     :param board: the board it is.
     :param folder: its own folder.
     :param development: whether it is provisioned to take unsigned modules.
+    :param trace: whether the frames of its link are kept (`lab.bridge.Bridge`), in `Device.trace`.
     """
 
-    def __init__(self, name: str, board: Board, folder: Path, *, development: bool = False) -> None:
+    def __init__(
+        self, name: str, board: Board, folder: Path, *, development: bool = False, trace: bool = False
+    ) -> None:
         self.id = name
         self.development = development
         self.board = board
         self.folder = folder
+        self.trace = folder / "link.jsonl" if trace else None
         self.peripherals = Peripherals(
             ((part.kind, part.name, part.settings) for part in board.parts), folder=folder
         )
@@ -94,7 +98,13 @@ class Device:
         self.machine = await engine.start(Launch(self.id, self.board, image, identity, self.folder))
         self.console = Console(self.machine.console, self.folder / "console.log")
         self.line = Line(self.machine.link)
-        self.bridge = Bridge(self.line, gateway, console=self.machine.carried, gates=(self.gate, gate))
+        self.bridge = Bridge(
+            self.line,
+            gateway,
+            console=self.machine.carried,
+            trace=self.trace,
+            gates=(self.gate, gate),
+        )
 
     async def run(self, events: Events) -> None:
         """Serve its streams until the machine ends, then say how it ended."""

@@ -14,6 +14,7 @@ import contextlib
 import hashlib
 import itertools
 from collections.abc import Callable, Coroutine, Iterable, Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -57,10 +58,12 @@ class Lab:
 
     :param home: where its state lives.
     :param config: of the gateway.
+    :param trace: keep the frames of every device's link (`lab.device.Device.trace`).
     """
 
-    def __init__(self, home: Home, config: Config | None = None) -> None:
+    def __init__(self, home: Home, config: Config | None = None, *, trace: bool = False) -> None:
         self.home = home.create()
+        self._trace = trace
         self.ending = anyio.Event()
         """Set when somebody asked the lab to end; whoever runs it then leaves it."""
         self.store = Store(self.home)
@@ -72,6 +75,7 @@ class Lab:
         }
         self.gate = Gate()
         """The way of all devices to the gateway."""
+        self._faults = Faults(self.gateway, self.gate, self.events)
         self._powered: dict[str, Device] = {}
         self._ended: dict[str, Device] = {}
         self._tasks: TaskGroup
@@ -99,6 +103,8 @@ class Lab:
         with anyio.CancelScope(shield=True):
             await self._power_off(list(self._powered.values()))
             await self._remember_powered()
+            with contextlib.suppress(LabError):  # a gateway that cannot be up again is to end anyway
+                await self._faults.clear(None, why="the lab ends")
         self._tasks.cancel_scope.cancel()
 
     # -- devices
@@ -165,7 +171,7 @@ class Lab:
             kind = boards.with_serial(kind, serial)
         self.engines[kind.engine].check(kind)
         devices = [
-            Device(each, kind, self.home.device(each), development=development)
+            Device(each, kind, self.home.device(each), development=development, trace=self._trace)
             for each in self._free_names(kind, count, name)
         ]
         for device in devices:  # taken before the first await: two calls never get the same name
@@ -349,6 +355,8 @@ class Lab:
             "serial": serial,
             "boot_ms": device.boot_ms if device else None,
             "connect_ms": device.connect_ms if device else None,
+            "link": asdict(device.bridge.counters) if device and device.started else None,
+            "faults": self._faults.active(device) if device else [],
         }
 
     def _state(self, info: DeviceInfo) -> str:
@@ -427,6 +435,8 @@ class Lab:
                 Exit(1, f"the lab failed to serve it: {_first_words(error)}", asked=False), self.events
             )
         assert device.exit is not None
+        with anyio.CancelScope(shield=True):
+            await self._faults.clear(device, why="the device has ended")
         self._powered.pop(device.id, None)
         if not device.exit.asked:
             self._ended[device.id] = device
@@ -457,6 +467,7 @@ class Lab:
 
         async def stop(device: Device) -> None:
             if device.started:
+                await self._faults.clear(device, why="the device is switched off")
                 await device.machine.stop()
                 await device.ended.wait()
             self._powered.pop(device.id, None)

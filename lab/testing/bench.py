@@ -26,7 +26,7 @@ import structlog
 from anyio.from_thread import start_blocking_portal
 
 from lab import sdk
-from lab.errors import DeviceError
+from lab.errors import DeviceError, LabError
 from lab.events import Event
 from lab.gateway import Config
 from lab.home import Home
@@ -78,7 +78,9 @@ class Bench:
             if self._platforms is not None:
                 (home.root / "platforms").symlink_to(self._platforms.absolute())
             self.lab = self._stack.enter_context(
-                self.portal.wrap_async_context_manager(self.portal.call(lambda: Lab(home, self._config)))
+                self.portal.wrap_async_context_manager(
+                    self.portal.call(lambda: Lab(home, self._config, trace=self._trace))
+                )
             )
             """The asynchronous lab behind this one."""
             self.gateway = Gateway(self)
@@ -159,8 +161,15 @@ class Bench:
         return self.call(collect)
 
     def call(self, function: Callable[[], Awaitable[T]]) -> T:
-        """Run an asynchronous function on the lab's event loop and return its result."""
-        return self.portal.call(function)
+        """Run an asynchronous function on the lab's event loop and return its result.
+
+        An error the lab raises on purpose says all there is to say: it comes without the loop's own frames.
+        """
+        __tracebackhide__ = True
+        try:
+            return self.portal.call(function)
+        except LabError as error:
+            raise error.with_traceback(None) from None
 
     # -- for `Device` and `Gateway`
 

@@ -38,11 +38,21 @@ T = TypeVar("T")
 Pattern = str | re.Pattern[str]
 
 _TAIL = 20  # lines of console that a failure shows
+_END = 16384  # bytes of console in which those lines are looked for
 _RECHECK = 0.25  # s after which `wait_until` asks again although nothing of the device has changed
 
 
 class ExpectationError(LabError, AssertionError):
-    """What a test expected of a device did not come; the hint shows the device as it is."""
+    """What a test expected of a device did not come.
+
+    :param message: what was expected.
+    :param device: its id.
+    :param hint: the device as it is (`Device.report`).
+    """
+
+    def __init__(self, message: str, *, device: str, hint: str) -> None:
+        super().__init__(message, hint=hint)
+        self.device = device
 
 
 class Colour(NamedTuple):
@@ -116,6 +126,11 @@ class Device:
         """The file that holds all it ever said."""
         return self.folder / "console.log"
 
+    @property
+    def trace(self) -> Path:
+        """The file that holds the frames of its link, if its lab keeps them (`Bench`)."""
+        return self.folder / "link.jsonl"
+
     # -- waiting
 
     def expect(
@@ -129,6 +144,7 @@ class Device:
         :param not_matching: what must not come before it.
         :raises ExpectationError: it did not come in time, the device ended, or `not_matching` came first.
         """
+        __tracebackhide__ = True
         unwanted = [] if not_matching is None else [_compiled(not_matching)]
         found = self._console.expect_list(
             [_compiled(pattern), pexpect.TIMEOUT, pexpect.EOF, *unwanted], timeout=timeout
@@ -160,6 +176,7 @@ class Device:
         :param data: what it must hold: `app`, or keys of its data.
         :raises ExpectationError: it did not come in time.
         """
+        __tracebackhide__ = True
 
         def fits(event: Event) -> bool:
             facts = {**event.data, "app": event.app}
@@ -188,6 +205,7 @@ class Device:
 
     def wait_for_log(self, pattern: Pattern, *, app: str | None = None, timeout: float = 10.0) -> Event:
         """Return the next line that an app (without `app`: the firmware) logs and `pattern` is found in."""
+        __tracebackhide__ = True
         expression = _compiled(pattern)
         return self.wait_for_event(
             "app.log" if app else "device.log",
@@ -203,6 +221,7 @@ class Device:
         :param what: what is waited for, for the message of a failure.
         :raises ExpectationError: it did not become true in time.
         """
+        __tracebackhide__ = True
         deadline = time.monotonic() + timeout
         while True:
             version = self.bench.changes.version
@@ -216,6 +235,7 @@ class Device:
 
     def wait_connected(self, *, timeout: float = 60.0) -> Json:
         """Return what is known of it (`info`) once it is connected."""
+        __tracebackhide__ = True
         return self.bench.call(lambda: self.bench.lab.wait(self.id, timeout=timeout))
 
     # -- its parts
@@ -240,6 +260,7 @@ class Device:
 
         :raises LabError: it has no such part.
         """
+        __tracebackhide__ = True
         snapshot = self.peripherals(lambda parts: parts.snapshot())
         if name not in snapshot:
             raise LabError(f"{self.id} has no part {name!r}", hint=f"It has: {', '.join(snapshot)}.")
@@ -248,7 +269,12 @@ class Device:
 
     def peripherals(self, ask: Callable[[Peripherals], T]) -> T:
         """Ask something of its parts (`lab.peripherals.Peripherals`), on the lab's event loop."""
-        return self.bench.portal.call(lambda: ask(self.bench.lab.powered(self.id).peripherals))
+        __tracebackhide__ = True
+
+        async def answer() -> T:
+            return ask(self.bench.lab.powered(self.id).peripherals)
+
+        return self.bench.call(answer)
 
     # -- apps
 
@@ -256,6 +282,7 @@ class Device:
         self, app: App, *, name: str | None = None, language: str = "c", timeout: float = 60.0
     ) -> Json:
         """Have it run an app; return what it says of it. See `Bench.deploy`."""
+        __tracebackhide__ = True
         [row] = self.bench.deploy([self], app, name=name, language=language, timeout=timeout)
         return row
 
@@ -266,18 +293,21 @@ class Device:
 
         :raises DeviceError: the device refused, or the function failed there.
         """
+        __tracebackhide__ = True
         gateway = self.bench.lab.gateway
         values = self.bench.call(lambda: gateway.call(self.id, app, function, arguments, timeout=timeout))
         return values[0] if len(values) == 1 else values
 
     def command(self, app: str, payload: bytes | str, *, timeout: float = 10.0) -> bytes:
         """Give bytes to an app's ``on-command`` and return what it answers."""
+        __tracebackhide__ = True
         content = payload.encode() if isinstance(payload, str) else payload
         gateway = self.bench.lab.gateway
         return self.bench.call(lambda: gateway.command(self.id, app, content, timeout=timeout))
 
     def stop(self, app: str) -> None:
         """End an app for good."""
+        __tracebackhide__ = True
         self.bench.call(lambda: self.bench.lab.gateway.stop_app(self.id, app))
 
     @property
@@ -293,6 +323,7 @@ class Device:
 
     def write(self, text: str) -> None:
         """Type on its console, without a return."""
+        __tracebackhide__ = True
         self.bench.call(lambda: self.bench.lab.console(self.id).write(text.encode()))
 
     def reset(self, *, wait: bool = True, timeout: float = 60.0) -> None:
@@ -301,6 +332,7 @@ class Device:
         :param wait: until it is connected again.
         :param timeout: seconds for that.
         """
+        __tracebackhide__ = True
         self.mark()
         self.bench.call(lambda: self.bench.lab.reset(self.id))
         if wait:
@@ -311,15 +343,18 @@ class Device:
 
         :param timeout: seconds until it is.
         """
+        __tracebackhide__ = True
         self.mark()
         self.bench.restart(self, timeout)
 
     def pause(self) -> None:
         """Stop its clock."""
+        __tracebackhide__ = True
         self.bench.call(lambda: self.bench.lab.pause(self.id))
 
     def resume(self) -> None:
         """Let its clock go on."""
+        __tracebackhide__ = True
         self.bench.call(lambda: self.bench.lab.resume(self.id))
 
     # -- behind it
@@ -331,24 +366,25 @@ class Device:
 
     def failure(self, what: str) -> ExpectationError:
         """Return an error that says `what`, and shows the device as it is."""
-        return ExpectationError(what, hint=self.report())
+        return ExpectationError(what, device=self.id, hint=self.report())
 
     def report(self, lines: int = _TAIL) -> str:
         """Describe the device for people: state, where its files are, the end of its console."""
         info = self.info
         boot = f"boot {info['boots']} ({info['boot_reason'] or 'not reported yet'})"
         apps = ", ".join(f"{app['name']} {app['state']}" for app in info["apps"]) or "none"
-        text = self.bench.lab.console(self.id).tail(lines) or "(nothing)"
+        said = _end(self.console_log).splitlines()[-lines:] or ["(nothing)"]
         return "\n".join(
             (
                 f"{self.id}: {info['board']} ({info['engine']}), {info['state']}, {boot}, apps: {apps}",
                 f"files: {self.folder}",
                 f"end of its console (all of it: {self.console_log}):",
-                *(f"  {line}" for line in text.splitlines()),
+                *(f"  {line}" for line in said),
             )
         )
 
     def _back(self, timeout: float) -> None:
+        __tracebackhide__ = True
         since = self._since
         self.wait_for_event("device.connected", timeout=timeout)
         self._since = since
@@ -391,6 +427,15 @@ class _Reader(_Spawn):
         self._source = self._bench.lab.console(self._id)
         self._position = self._source.end
         self._buffer, self._before = io.StringIO(), io.StringIO()
+
+
+def _end(log: Path) -> str:
+    """Return the end of a log; it is there, too, when the device is gone."""
+    if not log.exists():
+        return ""
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - _END))
+        return file.read().decode("utf-8", "replace")
 
 
 def _compiled(pattern: Pattern) -> re.Pattern[str]:

@@ -105,7 +105,7 @@ static const char *start(struct lab_core *core) {
     }
     if (problem == NULL) {
         struct lab_apps_sink sink = {core, on_app_log, on_app_publish, on_app_changed};
-        problem = lab_apps_init(&core->apps, port, &core->world, sink);
+        problem = lab_apps_init(&core->apps, port, &core->identity, &core->world, sink);
     }
     return problem;
 }

@@ -7,7 +7,7 @@
 static size_t character(const uint8_t *at, size_t left) {
     uint8_t first = at[0];
     if (first < 0x80) {
-        return first < 0x20 || first == 0x7f ? 0 : 1;
+        return 1;
     }
     size_t size = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
     if (first < 0xc2 || first > 0xf4 || left < size) {
@@ -26,11 +26,28 @@ static size_t character(const uint8_t *at, size_t left) {
     return size;
 }
 
+static bool is_control(uint8_t byte) {
+    return byte < 0x20 || byte == 0x7f;
+}
+
+bool lab_text_is_utf8(const void *text, size_t size) {
+    const uint8_t *at = text;
+    while (size > 0) {
+        size_t taken = character(at, size);
+        if (taken == 0) {
+            return false;
+        }
+        at += taken;
+        size -= taken;
+    }
+    return true;
+}
+
 size_t lab_text_copy(char *out, size_t room, const void *text, size_t size) {
     const uint8_t *at = text;
     size_t written = 0;
     while (size > 0) {
-        size_t taken = character(at, size);
+        size_t taken = is_control(*at) ? 0 : character(at, size);
         if (written + (taken > 0 ? taken : 1) > room) {
             break;
         }

@@ -2,7 +2,10 @@
 #ifndef LAB_TEXT_H
 #define LAB_TEXT_H
 
+#include <stdbool.h>
 #include <stddef.h>
+
+bool lab_text_is_utf8(const void *text, size_t size);
 
 /* Copies `size` bytes as UTF-8 into `out`, `room` bytes at most, and returns how many were written. What is
  * no UTF-8 (RFC 3629) or a control character becomes '?'; a character that does not fit whole is left out.

@@ -69,7 +69,8 @@ static void deploy(const char *name, const char *file) {
     if (mbedtls_sha256((const uint8_t *)module, size, digest, 0) != 0) {
         exit(2);
     }
-    enum lab_result result = lab_apps_begin(&apps, name, strlen(name), size, digest, &offset);
+    enum lab_result result = lab_apps_begin(
+        &apps, &(struct lab_deployment){{(const uint8_t *)name, strlen(name)}, size, digest, {0}}, &offset);
     if (result == LAB_DONE) {
         /* An exact copy, so that the sanitizer sees a read past its end. */
         uint8_t *bytes = malloc(size > 0 ? size : 1);
@@ -133,7 +134,8 @@ static void begin(void) {
         digest[i] = (uint8_t)strtoul(pair, NULL, 16);
     }
     uint32_t offset;
-    enum lab_result result = lab_apps_begin(&apps, name, strlen(name), size, digest, &offset);
+    enum lab_result result = lab_apps_begin(
+        &apps, &(struct lab_deployment){{(const uint8_t *)name, strlen(name)}, size, digest, {0}}, &offset);
     answer(result, offset);
 }
 
@@ -164,9 +166,10 @@ int main(int argc, char **argv) {
     struct lab_apps_sink sink = {NULL, on_log, on_publish, on_changed};
     static const struct lab_wiring wiring;
     static struct lab_world world;
+    static const struct lab_identity identity = {.development = true};
     port.wiring = &wiring;
     lab_world_init(&world, &port);
-    const char *problem = lab_apps_init(&apps, &port, &world, sink);
+    const char *problem = lab_apps_init(&apps, &port, &identity, &world, sink);
     if (problem != NULL) {
         fprintf(stderr, "%s\n", problem);
         return 1;

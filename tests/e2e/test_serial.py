@@ -24,7 +24,9 @@ def port(lab: Cli) -> Iterator[str]:
     """A TCP port with a board behind it, as a terminal server offers one; the board is a native process."""
     identity = lab.folder / "identity.bin"
     home = Home(lab.home).create()
-    identity.write_bytes(Authority(home).identity("desk-7", seed=os.urandom(32), now=int(time.time())))
+    identity.write_bytes(
+        Authority(home).identity("desk-7", seed=os.urandom(32), now=int(time.time()), development=True)
+    )
     image = build.build("native").image
     boards: list[subprocess.Popen[bytes]] = []
 

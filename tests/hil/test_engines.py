@@ -65,7 +65,7 @@ def image(name: str) -> Path:
 
 
 def launch(name: str, authority: Authority, folder: Path, device: str = "dev-1") -> Launch:
-    identity = authority.identity(device, seed=os.urandom(32), now=int(time.time()))
+    identity = authority.identity(device, seed=os.urandom(32), now=int(time.time()), development=True)
     return Launch(device, boards.load(name), image(name), identity, folder / device)
 
 

@@ -40,6 +40,7 @@ from lab.home import Home
 from lab.peripherals import Peripherals, Simbus
 from lab.pki import GATEWAY, Authority
 from lab.wire import messages as m
+from tests.unit.packages import Publisher
 
 pytestmark = [pytest.mark.hil, pytest.mark.native, pytest.mark.anyio]
 
@@ -128,8 +129,12 @@ class Session:
         assert (await self.expect(m.Ready)).uuid == UUID
         return hello
 
-    async def deploy(self, name: str, module: bytes) -> m.Ack:
-        ack = await self.ask(m.DeployBegin(name, len(module), hashlib.sha256(module).digest()), m.Ack)
+    async def deploy(self, name: str, module: bytes, envelope: bytes = b"") -> m.Ack:
+        ack = await self.ask(
+            m.DeployBegin(name, len(module), hashlib.sha256(module).digest(), envelope), m.Ack
+        )
+        if ack.code is not m.ResultCode.DONE:
+            return ack
         for at in range(ack.offset, len(module), m.CHUNK_LIMIT):
             ack = await self.ask(m.DeployChunk(at, module[at : at + m.CHUNK_LIMIT]), m.Ack)
             assert ack.code is m.ResultCode.DONE
@@ -164,7 +169,9 @@ class Bench:
         self.server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
         port = self.server.sockets[0].getsockname()[1]
         if identity is None:
-            identity = self.authority.identity("dev-1", seed=secrets.token_bytes(32), now=int(time.time()))
+            identity = self.authority.identity(
+                "dev-1", seed=secrets.token_bytes(32), now=int(time.time()), development=True
+            )
         board = boards.load("native")
         self.peripherals = Peripherals(
             ((part.kind, part.name, part.settings) for part in board.parts), folder=folder
@@ -424,6 +431,24 @@ async def test_what_apps_say_meanwhile_is_kept_and_what_not_is_counted(bench: Be
     assert 0 < dropped < 9
     assert {line.text[:6] for line in kept} == {"polled"}
     assert (await session.ask(m.ListApps(), m.AppList)).apps[0].state is m.AppState.RUNNING
+
+
+async def test_a_device_takes_what_a_publisher_it_knows_has_signed(tmp_path: Path) -> None:
+    publisher = Publisher()
+    identity = Authority(Home(tmp_path / "lab")).identity(
+        "dev-1", seed=secrets.token_bytes(32), now=int(time.time()), publishers=[publisher.public]
+    )
+    async with running(tmp_path, identity=identity) as bench:
+        session = await bench.session()
+        assert (await session.welcome()).development == 0
+        ack = await session.deploy("app", ADD)
+        assert (ack.code, ack.text[:11]) == (m.ResultCode.UNSIGNED, "not signed:")
+        ack = await session.deploy("app", ADD, Publisher().envelope("app", ADD, 1))
+        assert (ack.code, ack.text[:14]) == (m.ResultCode.BAD_SIGNATURE, "signed by key ")
+        ack = await session.deploy("app", ADD, publisher.envelope("app", ADD, 1))
+        assert ack.code is m.ResultCode.DONE, ack
+        status = (await session.expect(m.AppStatusChanged)).status
+        assert (status.sequence, status.version) == (1, "1.0")
 
 
 # -- what nobody should send

@@ -258,8 +258,8 @@ static enum lab_result check_links(struct lab_apps *apps, wasm_module_t module) 
     return LAB_DONE;
 }
 
-/* What memory.grow may reach, in pages of 64 KiB: what the manifest allows, else half of the pool. 0 would be no
- * limit to WAMR; the first page does not come from memory.grow. */
+/* What memory.grow may reach, in pages of 64 KiB: what the manifest allows, else half of the pool. 0 would be
+ * no limit to WAMR; the first page does not come from memory.grow. */
 static uint32_t memory_pages(const struct lab_apps *apps, const struct lab_app *app) {
     uint32_t bytes = app->manifest.memory > 0 ? app->manifest.memory : (uint32_t)(apps->port->pool_size / 2);
     return bytes > LAB_PAGE ? bytes / LAB_PAGE : 1;
@@ -273,8 +273,8 @@ static enum lab_result check_memory(struct lab_apps *apps, struct lab_app *app) 
     }
     uint64_t bytes = wasm_memory_get_cur_page_count(memory) * wasm_memory_get_bytes_per_page(memory);
     if (bytes > app->manifest.memory) {
-        return say(apps, LAB_OUT_OF_MEMORY, "%u bytes of linear memory: its manifest allows %u", (unsigned)bytes,
-                   (unsigned)app->manifest.memory);
+        return say(apps, LAB_OUT_OF_MEMORY, "%u bytes of linear memory: its manifest allows %u",
+                   (unsigned)bytes, (unsigned)app->manifest.memory);
     }
     return LAB_DONE;
 }
@@ -282,7 +282,9 @@ static enum lab_result check_memory(struct lab_apps *apps, struct lab_app *app) 
 /* Makes a running app of `app->bytes`. */
 static enum lab_result load(struct lab_apps *apps, struct lab_app *app) {
     enum lab_result result =
-        lab_module_inspect(app->bytes, app->size, &app->manifest, apps->words, sizeof apps->words);
+        app->sequence > 0
+            ? lab_module_check(app->bytes, app->size, &app->manifest, apps->words, sizeof apps->words)
+            : lab_module_inspect(app->bytes, app->size, &app->manifest, apps->words, sizeof apps->words);
     if (result != LAB_DONE) {
         lab_text_clean(apps->words);
         return result;
@@ -337,18 +339,64 @@ static void abandon_transfer(struct lab_apps *apps) {
     }
 }
 
-enum lab_result lab_apps_begin(struct lab_apps *apps, const char *name, size_t name_size, uint32_t size,
-                               const uint8_t *digest, uint32_t *offset) {
+/* Whether a module may come in: what docs/protocol.md, section 5, has checked before a byte is stored, in its
+ * order. */
+static enum lab_result admit(struct lab_apps *apps, const struct lab_deployment *deployment,
+                             struct lab_package *package) {
+    const struct lab_span *envelope = &deployment->envelope;
+    if (envelope->size == 0) {
+        *package = (struct lab_package){0};
+        if (apps->identity->development) {
+            return LAB_DONE;
+        }
+        return say(apps, LAB_UNSIGNED,
+                   "not signed: this is no development device, sign the app with lab sign");
+    }
+    char *words = apps->words;
+    const size_t room = sizeof apps->words;
+    enum lab_result result = lab_package_verify(apps->identity, envelope->bytes, envelope->size, words, room);
+    if (result == LAB_DONE) {
+        result = lab_package_read(package, envelope->bytes, envelope->size, words, room);
+    }
+    if (result == LAB_DONE &&
+        (package->name.size != deployment->name.size || package->size != deployment->size ||
+         memcmp(package->name.bytes, deployment->name.bytes, package->name.size) != 0 ||
+         memcmp(package->digest, deployment->digest, LAB_DIGEST_SIZE) != 0)) {
+        result = say(apps, LAB_BAD_ARGUMENTS, "the package is of another module: %.*s, %u bytes",
+                     (int)package->name.size, (const char *)package->name.bytes, (unsigned)package->size);
+    }
+    if (result == LAB_DONE) {
+        result = lab_package_suits(package, apps->identity, words, room);
+    }
+    lab_text_clean(words);
+    return result;
+}
+
+enum lab_result lab_apps_begin(struct lab_apps *apps, const struct lab_deployment *deployment,
+                               uint32_t *offset) {
     struct lab_transfer *transfer = &apps->transfer;
+    const char *name = (const char *)deployment->name.bytes;
+    size_t name_size = deployment->name.size;
+    uint32_t size = deployment->size;
+    const uint8_t *digest = deployment->digest;
     *offset = 0;
     if (!valid_name(name, name_size)) {
         return say(apps, LAB_BAD_ARGUMENTS, "an app's name is 1 to 32 of A-Z a-z 0-9 . _ -");
+    }
+    struct lab_package package;
+    enum lab_result result = admit(apps, deployment, &package);
+    if (result != LAB_DONE) {
+        return result;
+    }
+    struct lab_app *app = find(apps, name, name_size);
+    if (app != NULL && package.sequence < app->sequence) {
+        return say(apps, LAB_OLD_SEQUENCE, "sequence number %u: this device has had %u",
+                   (unsigned)package.sequence, (unsigned)app->sequence);
     }
     if (size > lab_apps_module_max(apps)) {
         return say(apps, LAB_TOO_LARGE, "a module of %u bytes: this device takes %u", (unsigned)size,
                    (unsigned)lab_apps_module_max(apps));
     }
-    struct lab_app *app = find(apps, name, name_size);
     if (app != NULL && app == transfer->app && size == transfer->size &&
         memcmp(digest, transfer->digest, LAB_DIGEST_SIZE) == 0) {
         *offset = transfer->received;
@@ -385,6 +433,11 @@ enum lab_result lab_apps_begin(struct lab_apps *apps, const char *name, size_t n
     transfer->app = app;
     transfer->size = size;
     memcpy(transfer->digest, digest, LAB_DIGEST_SIZE);
+    transfer->sequence = package.sequence;
+    transfer->manifest = package.manifest;
+    if (package.version.size > 0) {
+        memcpy(transfer->version, package.version.bytes, package.version.size);
+    }
     mbedtls_sha256_init(&transfer->sha256);
     (void)mbedtls_sha256_starts(&transfer->sha256, 0);
     if (app->state == LAB_APP_RECEIVING) {
@@ -435,6 +488,9 @@ enum lab_result lab_apps_end(struct lab_apps *apps) {
     unload(apps, app);
     memcpy(app->digest, digest, sizeof digest);
     app->size = transfer->size;
+    app->sequence = transfer->sequence;
+    memcpy(app->version, transfer->version, sizeof app->version);
+    app->manifest = transfer->manifest;
     app->bytes = transfer->bytes;
     transfer->bytes = NULL;
     end_transfer(apps);
@@ -597,7 +653,8 @@ enum lab_result lab_apps_call(struct lab_apps *apps, const char *name, size_t na
 
 /* ---- commands */
 
-/* Calls an export of the canonical ABI that takes `count` i32 and returns one, or none if `result` is NULL. */
+/* Calls an export of the canonical ABI that takes `count` i32 and returns one, or none if `result` is NULL.
+ */
 static enum lab_result call_flat(struct lab_apps *apps, struct lab_app *app, const char *name, size_t count,
                                  const uint32_t *values, uint32_t *result) {
     wasm_function_inst_t function = wasm_runtime_lookup_function(app->instance, name);
@@ -763,10 +820,12 @@ void lab_apps_publish(struct lab_apps *apps, const char *topic, size_t topic_siz
 
 /* ---- start */
 
-const char *lab_apps_init(struct lab_apps *apps, const struct lab_port *port, struct lab_world *world,
+const char *lab_apps_init(struct lab_apps *apps, const struct lab_port *port,
+                          const struct lab_identity *identity, struct lab_world *world,
                           struct lab_apps_sink sink) {
     memset(apps, 0, sizeof *apps);
     apps->port = port;
+    apps->identity = identity;
     apps->world = world;
     apps->sink = sink;
     RuntimeInitArgs arguments = {

@@ -5,9 +5,9 @@
  *
  * An app is a core module. It may export `_initialize` and `init` (called once, in this order; `init` returns
  * how often `poll` is wanted, in ms, 0 for never), `poll`, and whatever lab_apps_call() is to reach. Each
- * call into an app ends after LAB_APP_BUDGET instructions at the latest, sooner if its manifest says so. The one
- * call that natives make back into the app, of its `cabi_realloc`, has a small budget of its own, and there can be
- * LAB_APP_ALLOCATIONS of them in a call.
+ * call into an app ends after LAB_APP_BUDGET instructions at the latest, sooner if its manifest says so. The
+ * one call that natives make back into the app, of its `cabi_realloc`, has a small budget of its own, and
+ * there can be LAB_APP_ALLOCATIONS of them in a call.
  */
 #ifndef LAB_APPS_H
 #define LAB_APPS_H
@@ -24,6 +24,7 @@
 #include "identity/identity.h"
 #include "lab/port.h"
 #include "mbedtls/sha256.h"
+#include "package/package.h"
 #include "world/world.h"
 
 /* As in wire.cddl. */
@@ -69,6 +70,8 @@ struct lab_app {
     uint32_t memory;               /* of the pool */
     char words[LAB_WORDS_MAX + 1]; /* why it failed */
     bool changed;                  /* since the owner last cleared this */
+    uint32_t sequence;             /* of its package; 0: not signed */
+    char version[LAB_APP_VERSION_MAX + 1];
 
     struct lab_manifest manifest;
     uint8_t *bytes; /* the module; WAMR works in it, so it lives as long as `module` */
@@ -88,6 +91,9 @@ struct lab_transfer {
     uint32_t received;
     uint8_t digest[LAB_DIGEST_SIZE];
     mbedtls_sha256_context sha256;
+    uint32_t sequence; /* 0: not signed */
+    char version[LAB_APP_VERSION_MAX + 1];
+    struct lab_manifest manifest; /* of the package */
 };
 
 /* Where an app's words go. Texts are not terminated. */
@@ -108,6 +114,7 @@ struct lab_value {
 
 struct lab_apps {
     const struct lab_port *port;
+    const struct lab_identity *identity;
     struct lab_apps_sink sink;
     struct lab_world *world;
     struct lab_app *current;   /* whose code runs */
@@ -119,13 +126,22 @@ struct lab_apps {
 };
 
 /* Returns NULL, or in words why apps cannot run. */
-const char *lab_apps_init(struct lab_apps *apps, const struct lab_port *port, struct lab_world *world,
+const char *lab_apps_init(struct lab_apps *apps, const struct lab_port *port,
+                          const struct lab_identity *identity, struct lab_world *world,
                           struct lab_apps_sink sink);
+
+/* What a gateway says of a module that it is about to send. Nothing is terminated. */
+struct lab_deployment {
+    struct lab_span name;
+    uint32_t size;
+    const uint8_t *digest;
+    struct lab_span envelope; /* of its package; empty: not signed */
+};
 
 /* Takes a module in: begin, chunks in order, end. `*offset` is the one expected next, also after an error. A
  * begin that repeats the transfer under way resumes it. */
-enum lab_result lab_apps_begin(struct lab_apps *apps, const char *name, size_t name_size, uint32_t size,
-                               const uint8_t *digest, uint32_t *offset);
+enum lab_result lab_apps_begin(struct lab_apps *apps, const struct lab_deployment *deployment,
+                               uint32_t *offset);
 enum lab_result lab_apps_chunk(struct lab_apps *apps, uint32_t at, const uint8_t *bytes, size_t size,
                                uint32_t *offset);
 

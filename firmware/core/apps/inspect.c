@@ -168,8 +168,7 @@ static struct cursor find_manifest(struct cursor module) {
     return (struct cursor){0};
 }
 
-enum lab_result lab_module_inspect(const uint8_t *bytes, size_t size, struct lab_manifest *manifest,
-                                   char *words, size_t room) {
+static enum lab_result check_header(const uint8_t *bytes, size_t size, char *words, size_t room) {
     static const uint8_t magic[4] = {0, 'a', 's', 'm'};
     if (size < HEADER_SIZE || memcmp(bytes, magic, sizeof magic) != 0) {
         snprintf(words, room, "not a WebAssembly module");
@@ -183,16 +182,19 @@ enum lab_result lab_module_inspect(const uint8_t *bytes, size_t size, struct lab
         snprintf(words, room, "WebAssembly version %u: devices run version 1", bytes[4] | bytes[5] << 8);
         return LAB_NOT_WASM;
     }
-    struct cursor module = {bytes + HEADER_SIZE, bytes + size, false};
-    struct cursor section = find_manifest(module);
-    enum lab_result result =
-        lab_manifest_read(manifest, section.at, (size_t)(section.end - section.at), words, room);
+    return LAB_DONE;
+}
+
+enum lab_result lab_module_check(const uint8_t *bytes, size_t size, const struct lab_manifest *manifest,
+                                 char *words, size_t room) {
+    enum lab_result result = check_header(bytes, size, words, room);
     if (result != LAB_DONE) {
         return result;
     }
+    struct cursor module = {bytes + HEADER_SIZE, bytes + size, false};
     while (module.at < module.end) {
         uint8_t id = get_byte(&module);
-        section = get_part(&module);
+        struct cursor section = get_part(&module);
         if (module.bad) {
             snprintf(words, room, "the module is cut short");
             return LAB_NOT_WASM;
@@ -211,4 +213,16 @@ enum lab_result lab_module_inspect(const uint8_t *bytes, size_t size, struct lab
         }
     }
     return LAB_DONE;
+}
+
+enum lab_result lab_module_inspect(const uint8_t *bytes, size_t size, struct lab_manifest *manifest,
+                                   char *words, size_t room) {
+    enum lab_result result = check_header(bytes, size, words, room);
+    if (result != LAB_DONE) {
+        return result;
+    }
+    struct cursor module = {bytes + HEADER_SIZE, bytes + size, false};
+    struct cursor section = find_manifest(module);
+    result = lab_manifest_read(manifest, section.at, (size_t)(section.end - section.at), words, room);
+    return result != LAB_DONE ? result : lab_module_check(bytes, size, manifest, words, room);
 }

@@ -6,6 +6,7 @@
 #include <wire_decode.h>
 
 #include "apps/contract.h"
+#include "cbor.h"
 
 #define VERSION 1u
 #define PREFIX  "lab:device/"
@@ -29,11 +30,37 @@ static bool allow(struct lab_manifest *manifest, const char *name, size_t size) 
     return manifest->natives != before;
 }
 
+enum lab_result lab_manifest_fill(struct lab_manifest *manifest, const struct manifest *cbor, char *words,
+                                  size_t room) {
+    memset(manifest, 0, sizeof *manifest);
+    if (cbor->manifest_version_m != VERSION) {
+        snprintf(words, room, "the manifest has version %u: this firmware knows 1",
+                 (unsigned)cbor->manifest_version_m);
+        return LAB_MALFORMED;
+    }
+    manifest->present = true;
+    for (size_t i = 0; i < cbor->manifest_interfaces_m.interfaces_interface_m_count; i++) {
+        struct zcbor_string name = cbor->manifest_interfaces_m.interfaces_interface_m[i];
+        if (!allow(manifest, (const char *)name.value, name.len)) {
+            snprintf(words, room, "the manifest lists %.*s, which is no interface of the contract",
+                     (int)name.len, (const char *)name.value);
+            return LAB_IMPORT_REFUSED;
+        }
+    }
+    for (size_t i = 0; i < cbor->manifest_i2c_addresses_m.i2c_addresses_i2c_address_m_count; i++) {
+        uint32_t address = cbor->manifest_i2c_addresses_m.i2c_addresses_i2c_address_m[i] & 0x7fu;
+        manifest->i2c[address / 8] |= (uint8_t)(1u << address % 8);
+    }
+    manifest->memory = cbor->manifest_memory_limit_m;
+    manifest->instructions = cbor->manifest_instructions_m;
+    return LAB_DONE;
+}
+
 enum lab_result lab_manifest_read(struct lab_manifest *manifest, const uint8_t *section, size_t size,
                                   char *words, size_t room) {
     static const char *const harmless[] = {"log", "clock", "publish", "kv", "system-info"};
-    memset(manifest, 0, sizeof *manifest);
     if (section == NULL) {
+        memset(manifest, 0, sizeof *manifest);
         for (size_t i = 0; i < sizeof harmless / sizeof *harmless; i++) {
             (void)allow(manifest, harmless[i], strlen(harmless[i]));
         }
@@ -41,27 +68,12 @@ enum lab_result lab_manifest_read(struct lab_manifest *manifest, const uint8_t *
     }
     struct manifest cbor;
     size_t taken;
-    if (cbor_decode_manifest(section, size, &cbor, &taken) != ZCBOR_SUCCESS || taken != size ||
-        cbor.manifest_version_m != VERSION) {
+    if (!lab_cbor_sound(section, size) ||
+        cbor_decode_manifest(section, size, &cbor, &taken) != ZCBOR_SUCCESS || taken != size) {
         snprintf(words, room, "the section " LAB_MANIFEST_SECTION " is not a manifest of version 1");
         return LAB_MALFORMED;
     }
-    manifest->present = true;
-    for (size_t i = 0; i < cbor.manifest_interfaces_m.interfaces_interface_m_count; i++) {
-        struct zcbor_string name = cbor.manifest_interfaces_m.interfaces_interface_m[i];
-        if (!allow(manifest, (const char *)name.value, name.len)) {
-            snprintf(words, room, "the manifest lists %.*s, which is no interface of the contract",
-                     (int)name.len, (const char *)name.value);
-            return LAB_IMPORT_REFUSED;
-        }
-    }
-    for (size_t i = 0; i < cbor.manifest_i2c_addresses_m.i2c_addresses_i2c_address_m_count; i++) {
-        uint32_t address = cbor.manifest_i2c_addresses_m.i2c_addresses_i2c_address_m[i] & 0x7fu;
-        manifest->i2c[address / 8] |= (uint8_t)(1u << address % 8);
-    }
-    manifest->memory = cbor.manifest_memory_limit_m;
-    manifest->instructions = cbor.manifest_instructions_m;
-    return LAB_DONE;
+    return lab_manifest_fill(manifest, &cbor, words, room);
 }
 
 bool lab_manifest_allows_native(const struct lab_manifest *manifest, size_t native) {

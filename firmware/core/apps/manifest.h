@@ -21,6 +21,13 @@ struct lab_manifest {
     uint32_t instructions; /* of one call, 0: no limit of its own */
 };
 
+/* As zcbor reads it (wire_types.h). */
+struct manifest;
+
+/* Takes over what the CBOR says. Returns LAB_DONE, or why not in `words`. */
+enum lab_result lab_manifest_fill(struct lab_manifest *manifest, const struct manifest *cbor, char *words,
+                                  size_t room);
+
 /* `section` NULL: the module has none. Returns LAB_DONE, or why not in `words`. */
 enum lab_result lab_manifest_read(struct lab_manifest *manifest, const uint8_t *section, size_t size,
                                   char *words, size_t room);

@@ -5,6 +5,7 @@
 
 #include <wire_decode.h>
 
+#include "cbor.h"
 #include "link/crc32.h"
 
 #define MAGIC_SIZE  4u
@@ -47,7 +48,8 @@ const char *lab_identity_parse(struct lab_identity *identity, const uint8_t *blo
     }
     struct identity cbor;
     size_t taken;
-    if (cbor_decode_identity(map, length, &cbor, &taken) != ZCBOR_SUCCESS || taken != length) {
+    if (!lab_cbor_sound(map, length) || cbor_decode_identity(map, length, &cbor, &taken) != ZCBOR_SUCCESS ||
+        taken != length) {
         return "the identity is not of the form that wire.cddl describes";
     }
     if (cbor.identity_version_m != VERSION) {
@@ -62,5 +64,12 @@ const char *lab_identity_parse(struct lab_identity *identity, const uint8_t *blo
     identity->key = span(&cbor.identity_private_key_m);
     identity->seed = span(&cbor.identity_seed_m);
     identity->unix_s = cbor.identity_unix_s_m;
+    identity->publisher_count = cbor.identity_publisher_key_m_l_publisher_key_m_count;
+    for (size_t i = 0; i < identity->publisher_count; i++) {
+        identity->publishers[i] = span(&cbor.identity_publisher_key_m_l_publisher_key_m[i]);
+    }
+    identity->vendor = span(&cbor.identity_vendor_m);
+    identity->board_class = span(&cbor.identity_board_class_m);
+    identity->development = cbor.identity_development_m != 0;
     return NULL;
 }

@@ -61,6 +61,10 @@ static struct zcbor_string bytes_of(const void *bytes, size_t size) {
     return (struct zcbor_string){bytes, size};
 }
 
+static struct lab_span span_of(const struct zcbor_string *string) {
+    return (struct lab_span){string->value, string->len};
+}
+
 /* ---- sending */
 
 /* Where a message's body is encoded. */
@@ -117,7 +121,8 @@ static struct app_status status_of(const struct lab_app *app) {
         .app_status_module_size_m = app->size,
         .app_status_memory_used_m = app->memory,
         .app_status_words_m = text_of(app->words),
-        .app_status_app_version_m = text_of(""),
+        .app_status_sequence_m = app->sequence,
+        .app_status_app_version_m = text_of(app->version),
         .app_status_rejected_digest_m = text_of(""),
     };
 }
@@ -150,6 +155,7 @@ static void send_hello(struct lab_session *session) {
         .hello_memory_free_m = lab_apps_memory_free(session->apps),
         .hello_module_max_m = lab_apps_module_max(session->apps),
         .hello_chunk_max_m = LAB_CHUNK_MAX,
+        .hello_development_m = session->identity->development,
     };
     hello.hello_app_status_m_l_app_status_m_count =
         list_apps(session, hello.hello_app_status_m_l_app_status_m);
@@ -365,10 +371,9 @@ static void on_command(struct lab_session *session, uint32_t id, const struct co
     uint8_t bytes[LAB_COMMAND_MAX];
     size_t answered = sizeof bytes;
     uint64_t before = session->port->micros(session->port);
-    enum lab_result result =
-        lab_apps_command(session->apps, (const char *)command->command_app_m.value, command->command_app_m.len,
-                         command->command_bytes_m.value, command->command_bytes_m.len, bytes,
-                         &answered);
+    enum lab_result result = lab_apps_command(session->apps, (const char *)command->command_app_m.value,
+                                              command->command_app_m.len, command->command_bytes_m.value,
+                                              command->command_bytes_m.len, bytes, &answered);
     struct command_result answer = {
         .command_result_result_code_m = result,
         .command_result_words_m = text_of(session->apps->words),
@@ -420,9 +425,14 @@ static bool on_request(struct lab_session *session, uint32_t kind, uint32_t id,
         if (!DECODE(deploy_begin, begin)) {
             return false;
         }
-        result = lab_apps_begin(apps, (const char *)m.begin.deploy_begin_app_m.value,
-                                m.begin.deploy_begin_app_m.len, m.begin.deploy_begin_module_size_m,
-                                m.begin.deploy_begin_digest_m.value, &offset);
+        result = lab_apps_begin(apps,
+                                &(struct lab_deployment){
+                                    .name = span_of(&m.begin.deploy_begin_app_m),
+                                    .size = m.begin.deploy_begin_module_size_m,
+                                    .digest = m.begin.deploy_begin_digest_m.value,
+                                    .envelope = span_of(&m.begin.deploy_begin_envelope_bytes_m),
+                                },
+                                &offset);
         break;
     case KIND_DEPLOY_CHUNK:
         if (!DECODE(deploy_chunk, chunk)) {

@@ -73,13 +73,13 @@ class Runtime:
         self._cache.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._running = 0
         self._wake = threading.Condition()
-        self._closed = False
+        self._closed = threading.Event()
         threading.Thread(target=self._tick, name="epochs", daemon=True).start()
 
     def close(self) -> None:
         """End the clock."""
+        self._closed.set()
         with self._wake:
-            self._closed = True
             self._wake.notify()
 
     @contextmanager
@@ -97,10 +97,10 @@ class Runtime:
     def _tick(self) -> None:
         while True:
             with self._wake:
-                self._wake.wait_for(lambda: self._closed or self._running > 0)
-                if self._closed:
-                    return
-                self._wake.wait_for(lambda: self._closed, timeout=TICK)
+                self._wake.wait_for(lambda: self._closed.is_set() or self._running > 0)
+            # Not on the condition: every call that begins meanwhile would wake this thread, and pay for it.
+            if self._closed.wait(TICK):
+                return
             self.engine.increment_epoch()
 
     async def load(self, wasm: bytes) -> Compiled:

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from wasmtime import Store, WasiConfig, WasmtimeError
-from wasmtime.component import Func, Linker, Record
+from wasmtime.component import ComponentInstanceType, FuncType, Linker, Record
 
 from lab.plugins.engine import TICK, Compiled, PluginError, Runtime
 from lab.plugins.refusal import Refused
+from lab.plugins.values import Err, Export, define
 from lab.plugins.worlds import World
 
 Functions = Mapping[str, Mapping[str, Callable[..., Any]]]
@@ -25,7 +26,7 @@ _TYPES_ONLY = re.compile(r"lab:[\w-]+/types@")
 _NOISE = re.compile(
     r"^(thread '.*' .*panicked at .*|Python function threw .*|note: run with .*)$", re.MULTILINE
 )
-_linking = threading.Lock()  # wasmtime's Python tables of host functions are not made for several threads
+_linking = threading.Lock()  # wasmtime's Python tables of WASI's callbacks are not made for several threads
 
 
 class GuestFailed(PluginError):
@@ -70,7 +71,8 @@ class Guest:
         self._output = bytearray()
         self._ends = 0.0
         self._patience = 0.0
-        self._exports: dict[tuple[str, str], Func] = {}
+        self._exports: dict[tuple[str, str], Export] = {}
+        self._defined: list[object] = []
         _check(compiled, runtime, world)
         self._store = Store(runtime.engine)
         self._store.set_limits(memory_size=limits.memory)
@@ -95,7 +97,7 @@ class Guest:
             self._store.close()
 
     def call(self, interface: str, name: str, *arguments: Any) -> Any:
-        """Call an export.
+        """Call an export; of a result return what it is of, or an `Err`.
 
         :raises GuestFailed: it raised, trapped, or took too long; says which, with the guest's traceback.
         """
@@ -103,17 +105,15 @@ class Guest:
         self._output.clear()
         try:
             with self._timed():
-                result = function(self._store, *arguments)
-                function.post_return(self._store)
+                return function(*arguments)
         except WasmtimeError as error:
             raise GuestFailed(self._explain(error)) from error
-        return result
 
     def output(self) -> str:
         """Return what the guest has printed in the last call, without what surrounds a traceback."""
         return _NOISE.sub("", self._output.decode(errors="replace")).strip()
 
-    def _function(self, interface: str, name: str) -> Func:
+    def _function(self, interface: str, name: str) -> Export:
         if known := self._exports.get((interface, name)):
             return known
         outer = self._instance.get_export_index(self._store, interface)
@@ -121,8 +121,8 @@ class Guest:
         function = self._instance.get_func(self._store, inner) if inner else None
         if function is None:
             raise PluginError(f"it does not export {name} of {interface}")
-        self._exports[interface, name] = function
-        return function
+        export = self._exports[interface, name] = Export(self._store, function)
+        return export
 
     def _print(self, data: bytes) -> int:
         self._output += data[: _OUTPUT_LIMIT - len(self._output)]
@@ -139,11 +139,15 @@ class Guest:
     def _link(self, compiled: Compiled, world: World, functions: Functions) -> Linker:
         linker = Linker(self._runtime.engine)
         linker.add_wasip2()
+        wanted = compiled.component.type.imports(self._runtime.engine)
         with linker.root() as root:
-            for interface in world.imports:
+            for interface in world.imports & wanted.keys():
+                type_ = wanted[interface].ty
+                assert isinstance(type_, ComponentInstanceType)
                 with root.add_instance(interface) as instance:
-                    for name, function in functions[interface].items():
-                        instance.add_func(name, self._guarded(function))
+                    for name, item in type_.exports(self._runtime.engine).items():
+                        if isinstance(item.ty, FuncType) and (function := functions[interface].get(name)):
+                            self._defined.append(define(instance, name, item.ty, self._guarded(function)))
             for name, module in compiled.modules.items():
                 root.add_module(name, module)
         return linker
@@ -151,18 +155,14 @@ class Guest:
     def _guarded(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Wrap a host function: a refusal is a result, and its waiting is not the guest's computing."""
 
-        def guarded(_store: object, *arguments: Any) -> Any:
+        def guarded(*arguments: Any) -> Any:
             began = time.monotonic()
             if began > self._patience:
                 raise WasmtimeError(f"it did not return within {self._limits.wait:g} s")
             try:
                 return function(*arguments)
             except Refused as refused:
-                return str(refused.error)
-            except Exception as error:
-                # wasmtime-py keeps other exceptions in a global that any thread may find: they must not reach
-                # it.
-                raise WasmtimeError(f"the host failed: {error!r}") from error
+                return Err(str(refused.error))
             finally:
                 ended = time.monotonic()
                 if ended - began > TICK:

@@ -24,6 +24,7 @@ from wasmtime.component import Record
 from lab.errors import LabError
 from lab.plugins.engine import Compiled, PluginError, Runtime
 from lab.plugins.guest import Functions, Guest, GuestFailed, Limits
+from lab.plugins.values import Err
 from lab.plugins.worlds import DEFAULT, World, worlds
 
 _SCAN_SECONDS = 0.2
@@ -245,8 +246,8 @@ class Host:
             return None
         plugin.polls += 1
         plugin.answered = True
-        if isinstance(result, str):
-            self._complained(plugin, result)
+        if isinstance(result, Err):
+            self._complained(plugin, result.value)
             return None
         self._recovered(plugin)
         return [_reading(each) for each in result]

@@ -310,6 +310,18 @@ async def test_sensor_that_does_not_answer_reaches_the_plugin_as_an_error(bench:
     assert bench.host.plugins["dht22"].error == "the DHT22 gives no reading: no_answer"
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [lambda: record(temperature=21.0), lambda: record(temperature="21", humidity=40.0), lambda: 1 / 0],
+)
+async def test_host_that_answers_wrong_is_to_blame(bench: Bench, answer: Callable[[], Any]) -> None:
+    bench.reading = answer
+    assert "the host failed" in await bench.tried("measure")
+    bench.reading = lambda: record(temperature=21.0, humidity=40.0)
+    bench.now += 1
+    assert await bench.value() == 21.0
+
+
 async def test_what_a_plugin_prints_is_logged(bench: Bench) -> None:
     bench.settings["mischief"] = {"what": "log"}
     install(built("mischief"), bench.folder)

@@ -8,13 +8,13 @@ So no port is guessed, nothing of Renode listens, and Renode ends when the conne
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import re
 import secrets
 import signal
 import socket
 import struct
-from collections.abc import Iterable
 from pathlib import Path
 
 import anyio
@@ -22,19 +22,20 @@ from anyio import BrokenResourceError, ClosedResourceError, EndOfStream, Incompl
 from anyio.abc import SocketStream
 from anyio.streams.buffered import BufferedByteReceiveStream
 
-from lab import paths
+from lab import paths, third_party
 from lab.engines._process import Process
 from lab.errors import LabError, LabTimeoutError, UsageError
 
 CAPACITY = 8
 """Machines a process runs; with more it stalled (measured on Mono)."""
 
-_OPTIONS = ("--disable-gui", "--plain", "--console", "--hide-analyzers", "-e")
+_OPTIONS = ("--disable-gui", "--plain", "--console", "--hide-analyzers")
 _LENGTH = struct.Struct("<i")
 _START_TIMEOUT = 30.0
 _COMMAND_TIMEOUT = 60.0
 _HELLO_TIMEOUT = 2.0
 _HELLO_SIZE = 256
+_USING = re.compile(r"using [\w.= ]+;$")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
@@ -69,13 +70,11 @@ class Pool:
     """One Renode process.
 
     :param program: the `renode` program.
-    :param models: the C# models it compiles at its start.
     :param folder: takes its log.
     """
 
-    def __init__(self, program: str, models: Iterable[Path], folder: Path) -> None:
+    def __init__(self, program: str, folder: Path) -> None:
         self._program = program
-        self._models = list(models)
         self._folder = folder
         self._token = secrets.token_hex(16)
         self._commanding = anyio.Lock()
@@ -93,8 +92,9 @@ class Pool:
 
         :raises LabError: it did not get there; the message has what it said.
         """
+        settings = third_party.cache() / "renode"
         script = self._folder / "renode.resc"
-        _write(script, self._script())
+        await to_thread.run_sync(_write, script, self._script(_prepare(settings, self._program)))
         # Renode's console reads its stdin in a busy loop once that has ended: it gets a pipe that does not.
         end, self._stdin = os.pipe()
         try:
@@ -102,11 +102,14 @@ class Pool:
                 [
                     "/bin/sh",
                     "-c",
-                    f'exec "$@" </proc/self/fd/{end}',
+                    f'XDG_CONFIG_HOME="$1"; export XDG_CONFIG_HOME; shift; exec "$@" </proc/self/fd/{end}',
                     "renode",
+                    os.fspath(settings),
                     self._program,
                     *_OPTIONS,
-                    f"include {_path(script)}",
+                    *("-e", f"include {_path(script)}"),
+                    # Not reached while the agent serves, for it ends the process: only after a failed script.
+                    *("-e", "quit"),
                 ],
                 [end],
                 self._folder / "engine.log",
@@ -119,8 +122,6 @@ class Pool:
             os.close(end)
         try:
             await self._first_connection()
-            for model in self._models:
-                await self.execute(f"include {_path(model)}")
             # 10 ms instead of 0.1: an idle machine then costs a fifth, and eight of them keep real time.
             await self.execute('emulation SetGlobalQuantum "0.01"')
         except BaseException:
@@ -130,10 +131,9 @@ class Pool:
         finally:
             script.unlink()  # it holds the token
 
-    def _script(self) -> str:
+    def _script(self, source: Path) -> str:
         port = self._listener.getsockname()[1]
-        agent = paths.data("renode") / "agent" / "LabAgent.cs"
-        return f'include {_path(agent)}\nemulation ConnectLab {port} "{self._token}"\n'
+        return f'include {_path(source)}\nemulation ConnectLab {port} "{self._token}"\n'
 
     async def _first_connection(self) -> None:
         async def give_up_at_end() -> None:
@@ -253,6 +253,40 @@ class Pool:
             await self.execute(f"include {_path(file)}", still=True)
         finally:
             file.unlink()
+
+
+def _prepare(settings: Path, program: str) -> Path:
+    """Return the one C# file that Renode compiles; it keeps the assembly in its cache in `settings`.
+
+    One file and not seven: a compile takes a second, however short the file is.
+    """
+    sources = sorted((paths.data("renode")).glob("[ap]*/*.cs"))
+    usings: set[str] = set()
+    bodies = []
+    for source in sources:
+        lines = source.read_text("utf-8").splitlines()
+        usings.update(line for line in lines if _USING.match(line))
+        # The compiler names the file and line that a person can look at.
+        body = "\n".join("" if _USING.match(line) else line for line in lines)
+        bodies.append(f'#line 1 "{source}"\n{body}\n')
+    # Renode's cache knows an assembly by its source alone, and one is only good for the Renode that made it.
+    maker = Path(program).resolve()
+    text = f"// {maker} {maker.stat().st_mtime_ns}\n" + "\n".join([*sorted(usings), *bodies])
+    file = settings / f"lab-{hashlib.sha256(text.encode()).hexdigest()[:16]}.cs"
+    config = settings / "renode" / "config"
+    config.parent.mkdir(parents=True, exist_ok=True)
+    if not config.exists():
+        _replace(config, "[general]\ncompiler-cache-enabled = True\n")
+    if not file.exists():
+        _replace(file, text)
+    return file
+
+
+def _replace(file: Path, text: str) -> None:
+    """Write a file that others may read or write at the same time."""
+    beside = file.with_name(f"{file.name}.{secrets.token_hex(4)}")
+    beside.write_text(text, "utf-8")
+    beside.replace(file)
 
 
 def _write(file: Path, text: str) -> None:

@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import anyio
@@ -27,6 +27,8 @@ from lab.errors import LabError, MissingError, UsageError
 
 OLDEST = (1, 15)
 """The first version that is known to do."""
+
+_STREAMS = ("console", "link", "simbus")
 
 _INSTALL = (
     "Download a portable release from Renode's GitHub page, and put renode on PATH or name it in RENODE."
@@ -59,12 +61,13 @@ class RenodeEngine:
         name = self._named(launch.device)
         launch.folder.mkdir(parents=True, exist_ok=True)
         pool = await self._room(name, launch.folder)
-        streams = {"console": f"{name}-console", "link": f"{name}-link"}
+        streams = {each: f"{name}-{each}" for each in _STREAMS}
         identity = memory_file(launch.identity)
         try:
             await pool.include(script(launch, name, streams, f"/proc/{os.getpid()}/fd/{identity}"))
             console = await pool.arrival(streams["console"])
             link = await pool.arrival(streams["link"])
+            simbus = await pool.arrival(streams["simbus"])
             await pool.execute(f"emulation StartLabMachine {quoted(name)}", still=True)
         except BaseException:
             with anyio.CancelScope(shield=True):
@@ -72,7 +75,7 @@ class RenodeEngine:
             raise
         finally:
             os.close(identity)
-        return RenodeMachine(self, pool, name, renode.parts, console=console, link=link)
+        return RenodeMachine(self, pool, name, renode.parts, console=console, link=link, simbus=simbus)
 
     def _named(self, device: str) -> str:
         """Return what a device is called in Renode, where a dot leads from a thing to its part."""
@@ -86,8 +89,7 @@ class RenodeEngine:
                 if len(pool.machines) < CAPACITY and not pool.process.ended:
                     pool.machines.add(name)
                     return pool
-            models = sorted((paths.data("renode") / "peripherals").glob("*.cs"))
-            pool = Pool(program(), models, folder)
+            pool = Pool(program(), folder)
             await pool.start()
             self._pools.append(pool)
             pool.machines.add(name)
@@ -107,6 +109,7 @@ class RenodeEngine:
                 f"mach rem {quoted(name)}",
                 f"emulation RemoveLabTerminal {quoted(f'{name}-console')}",
                 f"emulation RemoveLabTerminal {quoted(f'{name}-link')}",
+                f"emulation RemoveLabParts {quoted(f'{name}-simbus')}",
             ):
                 with contextlib.suppress(RenodeError):  # it was never made: the start has failed half-way
                     await pool.execute(command, still=True)
@@ -115,7 +118,6 @@ class RenodeEngine:
 class RenodeMachine:
     """A board in a Renode process that it may share with others."""
 
-    simbus = None
     carried = None
 
     def __init__(
@@ -127,9 +129,11 @@ class RenodeMachine:
         *,
         console: ByteStream,
         link: ByteStream,
+        simbus: ByteStream,
     ) -> None:
         self.console = console
         self.link = link
+        self.simbus = simbus
         self._engine = engine
         self._pool = pool
         self._name = name
@@ -259,7 +263,7 @@ def script(launch: Launch, name: str, streams: Mapping[str, str], identity: str)
     """Return the monitor script that makes the machine.
 
     :param name: what Renode calls the machine.
-    :param streams: names of the terminals for ``console`` and ``link``.
+    :param streams: names of ``console``, ``link`` and ``simbus``.
     :param identity: file that holds the identity.
     :raises UsageError: the board's template is wrong, or a name cannot be written.
     """
@@ -291,9 +295,24 @@ def script(launch: Launch, name: str, streams: Mapping[str, str], identity: str)
             console_uart=checked_name(renode.console),
             link=streams["link"],
             link_uart=checked_name(renode.link),
+            simbus=streams["simbus"],
+            parts=list(_attached(board)),
         )
     except TemplateError as error:
         raise UsageError(f"{renode.script} of board {board.name}: {error}") from error
+
+
+def _attached(board: Board) -> Iterator[tuple[str, str, int]]:
+    """Yield name, path in the platform and place of every part whose world is the lab's."""
+    assert board.renode is not None
+    for part in board.parts:
+        if part.name not in board.renode.parts:
+            raise UsageError(
+                f"board {board.name} does not say where in its platform {part.name!r} is",
+                hint=f'For example in [renode.parts]: {part.name} = "gpio0.{part.name}".',
+            )
+        place = part.settings.get("pin", part.settings.get("strip", 0))
+        yield part.name, checked_name(board.renode.parts[part.name]), int(place)
 
 
 def start_of(image: Path, board: Board) -> int:

@@ -65,6 +65,7 @@ class Operation(IntEnum):
     FLASH_PROGRAM = 0x08
     FLASH_ERASE = 0x09
     RESET = 0x0A
+    SENSE = 0x20
     GPIO_CHANGED = 0x40
 
 
@@ -167,6 +168,7 @@ class Peripherals:
             Operation.FLASH_PROGRAM: self._do_flash_program,
             Operation.FLASH_ERASE: self._do_flash_erase,
             Operation.RESET: self._do_reset,
+            Operation.SENSE: self._do_sense,
         }
 
     # -- for people and tests
@@ -346,6 +348,14 @@ class Peripherals:
         for part in self.parts.values():
             part.reset()
         return b""
+
+    def _do_sense(self, request: bytes) -> bytes:
+        """Say what a part senses and what is wrong with it, to a model that has its registers elsewhere."""
+        part = self.parts.get(request.decode("utf-8", "replace"))
+        if part is None:
+            raise BusError(Status.BAD_ARGUMENT)
+        sensed = [f"{key}={signal.sample():.6f}" for key, signal in part.signals.items()]
+        return " ".join([f"fault={part.fault}", *sensed]).encode()
 
     def _memory(self) -> FlashModel:
         if self._flash is None:

@@ -27,13 +27,14 @@ namespace Antmicro.Renode.Lab
 {
     public static class LabAgentExtensions
     {
-        /// <summary>Serves the lab that listens on <paramref name="port"/> until it hangs up; then Renode ends.</summary>
+        /// <summary>
+        /// Serves the lab that listens on <paramref name="port"/>. Does not return: when the lab hangs up, Renode ends.
+        /// </summary>
         public static void ConnectLab(this Emulation emulation, int port, string token)
         {
             Connection.Port = port;
             Connection.Token = token;
-            var agent = new LabAgent(Connection.Open("control"));
-            new Thread(agent.Run) { IsBackground = true, Name = "Lab agent" }.Start();
+            new LabAgent(Connection.Open("control")).Run();
         }
 
         /// <summary>Makes a terminal called <paramref name="name"/> whose bytes come from and go to the lab.</summary>

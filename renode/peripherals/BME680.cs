@@ -52,6 +52,7 @@ namespace Antmicro.Renode.Peripherals.Sensors
         /// <summary>Takes pairs of register and value (section 6.2.1); the last register named is read from.</summary>
         public void Write(byte[] bytes)
         {
+            Announce();
             if(Fault != PartFault.None)
             {
                 return;
@@ -76,6 +77,7 @@ namespace Antmicro.Renode.Peripherals.Sensors
         public byte[] Read(int count = 1)
         {
             var result = new byte[count];
+            Announce();
             if(Fault != PartFault.None)
             {
                 for(var i = 0; i < count; i++)
@@ -128,6 +130,9 @@ namespace Antmicro.Renode.Peripherals.Sensors
         /// <summary>What is wrong with the part.</summary>
         public PartFault Fault { get; set; }
 
+        /// <summary>Called before each transfer: the last moment to set what the world is like.</summary>
+        public event Action<BME680> Accessed;
+
         /// <summary>Measurements begun since the model was made.</summary>
         public int Measurements { get; private set; }
 
@@ -137,6 +142,15 @@ namespace Antmicro.Renode.Peripherals.Sensors
             Nack,
             Stuck,
             Unplugged,
+        }
+
+        private void Announce()
+        {
+            var accessed = Accessed;
+            if(accessed != null)
+            {
+                accessed(this);
+            }
         }
 
         private static decimal Checked(string name, decimal value, decimal low, decimal high, string unit)

@@ -63,6 +63,11 @@ namespace Antmicro.Renode.Peripherals.Sensors
                 if(startedAt == null)
                 {
                     startedAt = Now;
+                    var accessed = Accessed;
+                    if(accessed != null)
+                    {
+                        accessed(this);
+                    }
                     Data.Set(false);
                 }
                 return;
@@ -122,6 +127,9 @@ namespace Antmicro.Renode.Peripherals.Sensors
                 }
             }
         }
+
+        /// <summary>Called when a start pulse begins: the last moment to set what the world is like.</summary>
+        public event Action<DHT22> Accessed;
 
         /// <summary>Answers given since the model was made.</summary>
         public int Answers { get; private set; }

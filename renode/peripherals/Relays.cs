@@ -43,6 +43,12 @@ namespace Antmicro.Renode.Peripherals.Miscellaneous
             get { return onSince != null; }
         }
 
+        /// <summary>Whether it is on while its pin is low.</summary>
+        public bool ActiveLow
+        {
+            get { return activeLow; }
+        }
+
         /// <summary>How often it went on; a buzzer's beeps.</summary>
         public int Total { get; private set; }
 

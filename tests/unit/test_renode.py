@@ -18,6 +18,7 @@ from lab.engines.renode import program, script, start_of
 from lab.errors import MissingError, UsageError
 
 BOARDS = [board for board in boards.boards() if board.engine == "renode"]
+STREAMS = {"console": "c", "link": "l", "simbus": "s"}
 STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 """A string, as Renode's tokenizer has it."""
 
@@ -61,19 +62,22 @@ def test_an_image_of_another_board(tmp_path: Path) -> None:
 
 def test_no_image(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no firmware image for"):
-        script(Launch("d", BOARDS[0], None, b"", tmp_path), "d", {"console": "c", "link": "l"}, "")
+        script(Launch("d", BOARDS[0], None, b"", tmp_path), "d", STREAMS, "")
 
 
 @pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.name)
 def test_a_board_s_script(board: boards.Board, tmp_path: Path) -> None:
     assert board.renode is not None
     launch = Launch("dev-1", board, elf(tmp_path, board.memory["flash"].base + 0x200), b"", tmp_path)
-    lines = script(launch, "dev-1", {"console": "c", "link": "l"}, "/dev/null").splitlines()
+    lines = script(launch, "dev-1", STREAMS, "/dev/null").splitlines()
     assert 'mach create "dev-1"' in lines
     assert f'connector Connect sysbus.{board.renode.link} "l"' in lines
     assert f"sysbus LoadELF {quoted(launch.image or '')}" in lines
     assert f'macro reset "cpu VectorTableOffset {board.memory["flash"].base + 0x200:#x}"' in lines
-    assert not [line for line in lines if "{{" in line]
+    for part in board.parts:
+        attached = f'machine AttachLabPart "s" "{part.name}" sysbus.{board.renode.parts[part.name]} '
+        assert [line for line in lines if line.startswith(attached)]
+    assert not [line for line in lines if "{{" in line or "{%" in line]
 
 
 @pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.name)
@@ -102,7 +106,7 @@ def test_a_template_s_mistake_is_said(tmp_path: Path) -> None:
     assert board.renode is not None
     wrong = replace(board, renode=replace(board.renode, script="none.resc.j2"))
     with pytest.raises(UsageError, match=r"none\.resc\.j2"):
-        script(Launch("d", wrong, elf(tmp_path, 0), b"", tmp_path), "d", {"console": "c", "link": "l"}, "")
+        script(Launch("d", wrong, elf(tmp_path, 0), b"", tmp_path), "d", STREAMS, "")
 
 
 def test_renode_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,7 +29,7 @@ def wrap(core: bytes, package: wit.Package, world: wit.World) -> bytes:
     module = wasmtime.Module(wasmtime.Engine(), core)
     wanted = {(each.module, each.name or "") for each in module.imports}
     offered = {
-        (package.module(interface), function.name): (interface, function)
+        (interface.full_name, function.name): (interface, function)
         for interface, function in abi.functions(world)
     }
     if unknown := wanted - offered.keys():
@@ -88,7 +88,7 @@ def _component(package: wit.Package, world: wit.World, used: Used, exports: set[
         )
         lines.append(f"(core instance ${name} {functions})")
     arguments = " ".join(
-        f'(with "{package.module(package.interfaces[name])}" (instance ${name}))' for name in interfaces
+        f'(with "{package.interfaces[name].full_name}" (instance ${name}))' for name in interfaces
     )
     lines.append(f"(core instance $app (instantiate $app {arguments}))")
     if "memory" in exports:
@@ -101,7 +101,7 @@ def _component(package: wit.Package, world: wit.World, used: Used, exports: set[
             f'(core func $lowered{index} (canon lower (func ${interface.name} "{function.name}"){own}))'
         )
     lines += _fixup(used)
-    for function in world.exports:
+    for function in world.functions:
         if function.name in exports:
             own = options if _needs_memory(function) else ""
             post = f"cabi_post_{function.name}"
@@ -125,7 +125,7 @@ def _imports(package: wit.Package, used: Used) -> Iterator[str]:
     ]
     for name in dict.fromkeys(type_.interface for type_ in shared):
         own = [type_ for type_ in dict.fromkeys(shared) if type_.interface == name]
-        yield f'(import "{package.module(package.interfaces[name])}" (instance ${name}'
+        yield f'(import "{package.interfaces[name].full_name}" (instance ${name}'
         for type_ in own:
             yield f"(type $own-{type_.name} {_definition(type_)})"
             yield f'(export "{type_.name}" (type (eq $own-{type_.name})))'
@@ -135,7 +135,7 @@ def _imports(package: wit.Package, used: Used) -> Iterator[str]:
             yield f'(alias export ${name} "{type_.name}" (type ${name}-{type_.name}))'
     for name in dict.fromkeys(interface.name for interface, _ in used):
         functions = [function for interface, function in used if interface.name == name]
-        yield f'(import "{package.module(package.interfaces[name])}" (instance ${name}'
+        yield f'(import "{package.interfaces[name].full_name}" (instance ${name}'
         names: dict[tuple[str, str], str] = {}
         for type_ in dict.fromkeys(type_ for function in functions for type_ in _named(function)):
             key = (type_.interface, type_.name)

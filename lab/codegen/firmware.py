@@ -115,7 +115,7 @@ def source(package: wit.Package, world: wit.World) -> str:
         letters = "".join(_CORE[core][1] for core in signature.parameters)
         result = "".join(_CORE[core][1] for core in signature.results)
         name = f"native_{snake(interface.name, function.name)}"
-        module = package.module(interface)
+        module = interface.full_name
         lines.append(f'    {{"{module}", "{function.name}", (void *){name}, "({letters}){result}"}},')
     lines += ["};"]
     return joined(lines)

@@ -148,7 +148,7 @@ def _declaration(package: wit.Package, interface: wit.Interface, function: wit.F
     parameters = ", ".join(f"p{index}: {core}" for index, core in enumerate(signature.parameters))
     result = signature.results[0] if signature.results else "void"
     return [
-        f'@external("{package.module(interface)}", "{function.name}")',
+        f'@external("{interface.full_name}", "{function.name}")',
         f"declare function {_raw(interface, function)}({parameters}): {result};",
     ]
 

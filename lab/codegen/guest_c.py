@@ -25,7 +25,7 @@ def header(package: wit.Package, world: wit.World) -> str:
                 f"What an app may ask of its device, and must give it: world {world.name} of "
                 f"{package.title}. " + BANNER,
                 "Include it in one source file. The app defines what it wants of these, and no more:",
-                *(f"    {_declaration(function)}" for function in world.exports),
+                *(f"    {_declaration(function)}" for function in world.functions),
                 "on_command needs, before this is included, #define LAB_ON_COMMAND with the most bytes of "
                 "its input "
                 "and of its output; it returns how many it has put into `output`.",
@@ -62,7 +62,7 @@ def header(package: wit.Package, world: wit.World) -> str:
         for function in interface.functions:
             lines += ["", *_import(package, interface, function)]
     lines += ["", "/* ---- what the app gives */"]
-    for function in world.exports:
+    for function in world.functions:
         lines += ["", *block_comment(function.docs), *_export(function)]
     lines += ["", "#ifdef __cplusplus", "}", "#endif", "", "#endif"]
     return joined(lines)
@@ -144,7 +144,7 @@ def _import(package: wit.Package, interface: wit.Interface, function: wit.Functi
     result = _CORE[signature.results[0]] if signature.results else "void"
     raw_parameters = ", ".join(_CORE[core] for core in signature.parameters) or "void"
     lines = [
-        f'LAB_IMPORT("{package.module(interface)}", "{function.name}")',
+        f'LAB_IMPORT("{interface.full_name}", "{function.name}")',
         f"{result} {name}_import({raw_parameters});",
         *block_comment(function.docs),
     ]

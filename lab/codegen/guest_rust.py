@@ -103,7 +103,7 @@ def module(package: wit.Package, world: wit.World) -> str:
     for interface in world.imports:
         lines += ["", *line_comment(interface.docs, "///"), f"pub mod {snake(interface.name)} {{"]
         lines += ["    #[allow(unused_imports)]", "    use super::*;", ""]
-        lines.append(f'    #[link(wasm_import_module = "{package.module(interface)}")]')
+        lines.append(f'    #[link(wasm_import_module = "{interface.full_name}")]')
         lines.append('    extern "C" {')
         for function in interface.functions:
             signature = abi.imported(function)

@@ -35,7 +35,7 @@ def snippet(package: wit.Package, world: wit.World) -> str:
                     lines += line_comment(f"{each.name}: {_cases(each.type)}", ";;", "  ")
             if abi.returns_pointer(function) and function.result is not None:
                 lines += line_comment(f"$result: {_layout(function.result)}", ";;", "  ")
-            lines.append(f'  (import "{package.module(interface)}" "{function.name}"')
+            lines.append(f'  (import "{interface.full_name}" "{function.name}"')
             lines += _wrapped(f"(func ${interface.name}.{function.name}{_signature(function)}))")
         lines.append("")
     lines += [
@@ -44,7 +44,7 @@ def snippet(package: wit.Package, world: wit.World) -> str:
         "$size i32)",
         "    (result i32) (unreachable))",
     ]
-    for function in world.exports:
+    for function in world.functions:
         exported = abi.exported(function)
         parameters = "".join(f" (param ${_path(leaf)} {leaf.core})" for leaf in _leaves(function))
         results = "".join(f" (result {core})" for core in exported.results)

@@ -32,7 +32,7 @@ def module(package: wit.Package, world: wit.World) -> str:
         "    {",
     ]
     for interface in world.imports:
-        lines.append(f'        "{package.module(interface)}": MappingProxyType(')
+        lines.append(f'        "{interface.full_name}": MappingProxyType(')
         lines.append("            {")
         for function in interface.functions:
             lines.append(f'                "{function.name}": {_signature(abi.imported(function))},')
@@ -45,7 +45,7 @@ def module(package: wit.Package, world: wit.World) -> str:
         "EXPORTS: Final[Mapping[str, Signature]] = MappingProxyType(",
         "    {",
     ]
-    for function in world.exports:
+    for function in world.functions:
         lines.append(f'        "{function.name}": {_signature(abi.exported(function))},')
     lines += [
         "    }",

@@ -7,7 +7,7 @@ with file and line, never skipped. The grammar is ``design/mvp/WIT.md`` of the c
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -115,9 +115,13 @@ class Function:
 
 @dataclass(frozen=True, slots=True)
 class Interface:
-    """An interface: what it defines itself, and its functions."""
+    """An interface: what it defines itself, and its functions.
+
+    :param full_name: what binaries call it: ``lab:device/log@0.1.0``.
+    """
 
     name: str
+    full_name: str
     types: tuple[Definition, ...]
     functions: tuple[Function, ...]
     docs: str = ""
@@ -125,12 +129,17 @@ class Interface:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """A world: the interfaces it imports and the functions it exports."""
+    """A world: the interfaces it imports, and the functions and interfaces it exports."""
 
     name: str
     imports: tuple[Interface, ...]
-    exports: tuple[Function, ...]
+    exports: tuple[Function | Interface, ...]
     docs: str = ""
+
+    @property
+    def functions(self) -> tuple[Function, ...]:
+        """Return what it exports beside interfaces."""
+        return tuple(each for each in self.exports if isinstance(each, Function))
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,21 +158,18 @@ class Package:
         """Return ``namespace:name@version``."""
         return f"{self.namespace}:{self.name}@{self.version}"
 
-    def module(self, interface: Interface) -> str:
-        """Return what a core module calls `interface` in its imports."""
-        return f"{self.namespace}:{self.name}/{interface.name}@{self.version}"
 
-
-def read(file: Path) -> Package:
+def read(file: Path, *others: Package) -> Package:
     """Return the package that `file` holds.
 
+    :param others: packages whose interfaces its worlds may name.
     :raises WitError: it is not WIT, or uses a feature that the generators do not know.
     """
     try:
         text = file.read_text("utf-8")
     except OSError as error:
         raise WitError(f"cannot read {file}: {error.strerror}") from error
-    return _Parser(text, str(file)).package()
+    return _Parser(text, str(file), others).package()
 
 
 @dataclass(slots=True)
@@ -183,8 +189,9 @@ class _Scope:
 
 
 class _Parser:
-    def __init__(self, text: str, file: str) -> None:
+    def __init__(self, text: str, file: str, others: Iterable[Package]) -> None:
         self._file = file
+        self._foreign = {each.full_name: each for other in others for each in other.interfaces.values()}
         self._tokens = self._scan(text)
         self._at = 0
         self._interfaces: dict[str, Interface] = {}
@@ -261,6 +268,7 @@ class _Parser:
         if version.kind != "version":
             raise self._wrong("the package needs a version, for example @0.1.0")
         self._expect(";")
+        self._full_name = f"{namespace}:{name}/{{}}{version.text}".format
         worlds: dict[str, World] = {}
         while self._tokens[self._at].kind != "end":
             docs_here = self._docs()
@@ -297,7 +305,7 @@ class _Parser:
             self._unique(function.name, functions, "function")
             functions[function.name] = function
         self._definitions[name] = {definition.name: definition for definition in own}
-        return Interface(name, tuple(own), tuple(functions.values()), docs)
+        return Interface(name, self._full_name(name), tuple(own), tuple(functions.values()), docs)
 
     def _use(self, scope: _Scope) -> None:
         source = self._name()
@@ -387,21 +395,36 @@ class _Parser:
     def _world(self, docs: str) -> World:
         name = self._name()
         imports: dict[str, Interface] = {}
-        exports: dict[str, Function] = {}
+        exports: dict[str, Function | Interface] = {}
         self._expect("{")
         while not self._take("}"):
             docs_here = self._docs()
             if self._take("import"):
-                interface = self._name()
-                if interface not in self._interfaces:
-                    raise self._wrong(f"there is no interface {interface!r} before this world")
-                self._unique(interface, imports, "import")
-                imports[interface] = self._interfaces[interface]
-                self._expect(";")
+                interface = self._interface_name()
+                self._unique(interface.full_name, imports, "import")
+                imports[interface.full_name] = interface
             elif self._take("export"):
-                function = self._function(_Scope(name), docs_here)
-                self._unique(function.name, exports, "export")
-                exports[function.name] = function
+                if [token.text for token in self._tokens[self._at + 1 : self._at + 3]] == [":", "func"]:
+                    export: Function | Interface = self._function(_Scope(name), docs_here)
+                else:
+                    export = self._interface_name()
+                self._unique(export.name, exports, "export")
+                exports[export.name] = export
             else:
                 raise self._wrong(f"expected an import or an export, found {self._peek()!r}")
         return World(name, tuple(imports.values()), tuple(exports.values()), docs)
+
+    def _interface_name(self) -> Interface:
+        """Read ``log;``, an interface of this package, or ``lab:device/log@0.1.0;``, one of another."""
+        name = self._name()
+        if self._take(":"):
+            package = self._name()
+            self._expect("/")
+            name = f"{name}:{package}/{self._name()}{self._next().text}"
+            found = self._foreign.get(name)
+        else:
+            found = self._interfaces.get(name)
+        if found is None:
+            raise self._wrong(f"there is no interface {name!r} before this world")
+        self._expect(";")
+        return found

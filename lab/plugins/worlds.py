@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import functools
-import re
 from dataclasses import dataclass
 
 from lab import paths
-
-_COMMENT = re.compile(r"//.*")
-_PACKAGE = re.compile(r"package\s+([\w:-]+)@([\d.]+)\s*;")
-_WORLD = re.compile(r"world\s+([\w-]+)\s*\{(.*?)\}", re.DOTALL)
-_ITEM = re.compile(r"(import|export)\s+([^;\s]+)\s*;")
+from lab.codegen import wit
 
 DEFAULT = "probe"
 """The world of a plugin whose configuration names none and whose name is no world's."""
@@ -33,18 +28,13 @@ class World:
 @functools.cache
 def worlds() -> dict[str, World]:
     """Return every world of `wit/plugin.wit` by name."""
-    text = _COMMENT.sub("", (paths.data("wit") / "plugin.wit").read_text())
-    package = _PACKAGE.search(text)
-    assert package, "wit/plugin.wit names its package"
-
-    def full(name: str) -> str:
-        return name if "/" in name else f"{package[1]}/{name}@{package[2]}"
-
+    folder = paths.data("wit")
+    package = wit.read(folder / "plugin.wit", wit.read(folder / "device.wit"))
     return {
         name: World(
             name,
-            frozenset(full(what) for how, what in _ITEM.findall(body) if how == "import"),
-            frozenset(full(what) for how, what in _ITEM.findall(body) if how == "export"),
+            frozenset(each.full_name for each in world.imports),
+            frozenset(each.full_name for each in world.exports if isinstance(each, wit.Interface)),
         )
-        for name, body in _WORLD.findall(text)
+        for name, world in package.worlds.items()
     }

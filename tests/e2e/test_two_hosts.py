@@ -45,7 +45,7 @@ class Here:
         }
         with linker.root() as root:
             for interface, named in functions.items():
-                with root.add_instance(PACKAGE.module(PACKAGE.interfaces[interface])) as instance:
+                with root.add_instance(PACKAGE.interfaces[interface].full_name) as instance:
                     for name, function in named.items():
                         instance.add_func(name, function)
         wrapped = component.wrap(module, PACKAGE, WORLD)

@@ -57,6 +57,8 @@ def test_a_changed_contract_makes_files_stale(tmp_path: Path) -> None:
         ("package a:b@1.0.0;\ninterface x { BadName: func(); }", "2: 'BadName' is not in kebab-case"),
         ("package a:b@1.0.0;\ninterface x { use y.{z}; }", "2: there is no interface 'y'"),
         ("package a:b@1.0.0;\nworld w { import y; }", "2: there is no interface 'y'"),
+        ("package a:b@1.0.0;\nworld w { import c:d/y@1.0.0; }", "2: there is no interface 'c:d/y@1.0.0'"),
+        ("package a:b@1.0.0;\nworld w { export y; }", "2: there is no interface 'y'"),
         ("package a:b@1.0.0;\nworld w { include y; }", "2: expected an import or an export"),
         ("package a:b@1.0.0;\ninterface x { f: func(#); }", "2: unexpected '#'"),
         ("package a:b@1.0.0;\ninterface x {", "2: expected a name, found 'end of file'"),
@@ -68,6 +70,20 @@ def test_what_the_parser_does_not_know_is_an_error(tmp_path: Path, text: str, me
     with pytest.raises(wit.WitError) as error:
         wit.read(file)
     assert f"bad.wit:{message}" in str(error.value)
+
+
+def test_a_world_names_interfaces_of_other_packages_too(tmp_path: Path) -> None:
+    for name, text in (
+        ("one", "package a:one@1.0.0; interface x { f: func(); }"),
+        ("two", "package a:two@2.0.0; interface x {} world w { import a:one/x@1.0.0; import x; export x; }"),
+    ):
+        (tmp_path / f"{name}.wit").write_text(text)
+    one = wit.read(tmp_path / "one.wit")
+    two = wit.read(tmp_path / "two.wit", one)
+    assert two.worlds["w"].imports == (one.interfaces["x"], two.interfaces["x"])
+    assert [each.full_name for each in two.worlds["w"].imports] == ["a:one/x@1.0.0", "a:two/x@2.0.0"]
+    assert two.worlds["w"].exports == (two.interfaces["x"],)
+    assert two.worlds["w"].functions == ()
 
 
 def test_comments_and_docs_are_told_apart(tmp_path: Path) -> None:
@@ -98,7 +114,7 @@ def test_an_independent_parser_takes_the_contract(tmp_path: Path) -> None:
 
 
 def test_the_tables_are_the_contract() -> None:
-    imports = {(PACKAGE.module(i), f.name): abi.imported(f) for i, f in abi.functions(WORLD)}
+    imports = {(i.full_name, f.name): abi.imported(f) for i, f in abi.functions(WORLD)}
     table = {(m, n): s for m, functions in contract.IMPORTS.items() for n, s in functions.items()}
     assert {key: (s.parameters, s.results) for key, s in imports.items()} == table
     assert set(contract.EXPORTS) == {"init", "poll", "on-command"}
@@ -226,7 +242,7 @@ def test_a_guest_and_a_component_host_understand_each_other(tmp_path: Path, suff
     linker = wc.Linker(engine)
     with linker.root() as root:
         for interface, functions in host.functions().items():
-            with root.add_instance(PACKAGE.module(PACKAGE.interfaces[interface])) as instance:
+            with root.add_instance(PACKAGE.interfaces[interface].full_name) as instance:
                 for name, function in functions.items():
                     instance.add_func(name, function)
     instance = linker.instantiate(store, wc.Component(engine, component.wrap(core, PACKAGE, WORLD)))

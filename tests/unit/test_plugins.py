@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from lab import paths
+from lab.codegen import wit
 from lab.errors import UsageError
 from lab.node.capabilities import Parts, functions
 from lab.node.config import Plugin
@@ -129,15 +130,11 @@ def test_the_node_offers_every_function_of_every_interface(tmp_path: Path) -> No
         return functions("any", Plugin(), parts)
 
     found = asyncio.run(offered())
-    wit = {
-        "lab:device": (paths.data("wit") / "device.wit").read_text(),
-        "lab:plugin": (paths.data("wit") / "plugin.wit").read_text(),
-    }
-    for name in {name for world in worlds().values() for name in world.imports}:
-        package, _, interface = name.partition("@")[0].partition("/")
-        body = re.search(rf"interface {interface} \{{(.*?)\n\}}", wit[package], re.DOTALL)
-        assert body, name
-        assert set(found[name]) == set(re.findall(r"^    ([\w-]+): func", body[1], re.MULTILINE)), name
+    device = wit.read(paths.data("wit") / "device.wit")
+    plugin = wit.read(paths.data("wit") / "plugin.wit", device)
+    for interface in {each for world in plugin.worlds.values() for each in world.imports}:
+        functions_of_it = {function.name for function in interface.functions}
+        assert set(found[interface.full_name]) == functions_of_it, interface.full_name
 
 
 def test_no_world_but_full_reaches_pins() -> None:

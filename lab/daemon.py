@@ -15,10 +15,11 @@ from pathlib import Path
 
 import anyio
 import structlog
-import uvicorn
 import uvloop
 
+from lab import logs
 from lab.api import create_api
+from lab.api.listener import server as server_of
 from lab.errors import LabError
 from lab.home import Address, Home
 from lab.lab import Lab
@@ -26,29 +27,14 @@ from lab.lab import Lab
 log = structlog.get_logger()
 
 
-class _Server(uvicorn.Server):
-    """uvicorn without its own signal handlers: the daemon ends the lab first, then the server."""
-
-    def capture_signals(self):  # type: ignore[no-untyped-def]
-        from contextlib import nullcontext
-
-        return nullcontext()
-
-
 async def serve(home: Home, ready: int) -> None:
     """Run the lab in `home` until SIGTERM, SIGINT or ``POST /api/v1/shutdown``."""
     with home.lock(), socket.create_server(("127.0.0.1", 0)) as listener:
         token = secrets.token_urlsafe(32)
         async with Lab(home) as lab:
-            server = _Server(
-                uvicorn.Config(
-                    create_api(lab, token),
-                    log_config=None,
-                    lifespan="off",
-                    ws="websockets-sansio",
-                    timeout_graceful_shutdown=2,
-                )
-            )
+            api = create_api(lab, token)
+            server = server_of(api)
+            end_logs = logs.keep_in(lab.events.publish)
             async with anyio.create_task_group() as tasks:
 
                 async def end_on_signal() -> None:
@@ -64,13 +50,23 @@ async def serve(home: Home, ready: int) -> None:
                     await server.serve(sockets=[listener])
                     tasks.cancel_scope.cancel()
 
+                async def listen_elsewhere() -> None:
+                    try:
+                        await api.state.listener.restore()
+                    except LabError as error:
+                        log.error("the lab cannot be reached beyond this machine", reason=str(error))
+                    await api.state.listener.run()
+
                 tasks.start_soon(end_on_signal)
                 tasks.start_soon(end)
                 tasks.start_soon(answer)
+                tasks.start_soon(listen_elsewhere)
+                tasks.start_soon(api.state.monitor.run)
                 home.announce(Address(os.getpid(), listener.getsockname()[1], token))
                 os.write(ready, b"ready")
                 os.close(ready)
                 await lab.restore()
+            end_logs()
             home.withdraw()
 
 
@@ -81,15 +77,7 @@ def main() -> None:
     parser.add_argument("--ready-fd", type=int, required=True)
     options = parser.parse_args()
     os.set_inheritable(options.ready_fd, False)
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso"),
-            structlog.processors.format_exc_info,
-            structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"]),
-        ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
+    logs.configure()
     try:
         uvloop.run(serve(Home(options.home), options.ready_fd))
     except LabError as error:

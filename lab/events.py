@@ -141,18 +141,23 @@ class Events:
         :param device: only this device's.
         :param follow: go on for ever; else end with the last one there is.
         """
+        async for page in self.pages(since, follow=follow):
+            for event in page:
+                if device is None or event.device == device:
+                    yield event
+
+    async def pages(self, since: int = 0, *, follow: bool = True) -> AsyncIterator[list[Event]]:
+        """Yield what `subscribe` does, as many at a time as there are."""
         while True:
             news = self._news
             page = await self._after(since)
-            for event in page:
-                since = event.sequence
-                if device is None or event.device == device:
-                    yield event
             if page:
-                continue
-            if not follow:
+                since = page[-1].sequence
+                yield page
+            elif follow:
+                await news.wait()
+            else:
                 return
-            await news.wait()
 
     async def _after(self, since: int) -> list[Event]:
         if since >= self._last:

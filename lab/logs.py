@@ -31,6 +31,7 @@ def configure() -> None:
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso"),
+            structlog.processors.CallsiteParameterAdder({structlog.processors.CallsiteParameter.PATHNAME}),
             _name_component,
             structlog.processors.format_exc_info,
             _pass_on,
@@ -48,8 +49,7 @@ def keep_in(publish: Publish) -> Callable[[], None]:
 
 
 def _name_component(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
-    frame, _ = structlog._frames._find_first_app_frame_and_name(["logging"])
-    path = Path(frame.f_code.co_filename)
+    path = Path(line.pop("pathname"))
     if path.is_relative_to(_PACKAGE):
         line.setdefault("component", path.relative_to(_PACKAGE).parts[0].removesuffix(".py"))
     return line

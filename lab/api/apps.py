@@ -30,6 +30,16 @@ class CallRequest(BaseModel):
     arguments: list[int | float] = Field(default_factory=list, max_length=8)
 
 
+@router.get("/apps")
+async def list_fleet_apps(lab: TheLab) -> Json:
+    """List the apps of the fleet by name: which devices have each, in which state, as they last said."""
+    found: dict[str, list[Json]] = {}
+    for info in lab.gateway.devices():
+        for app in info.apps:
+            found.setdefault(app.name, []).append({"device": info.id, **app.describe()})
+    return {"apps": [{"name": name, "devices": found[name]} for name in sorted(found)]}
+
+
 @router.get("/devices/{device}/apps")
 async def list_apps(lab: TheLab, device: str) -> Json:
     """Ask a device for its apps."""

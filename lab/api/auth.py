@@ -1,25 +1,343 @@
-"""Who may do what."""
+"""Who may do what: tokens for programs, a cookie for browsers, three roles, and a limit to how often.
+
+A request bears a token (``Authorization: Bearer …``) or a session's cookie. The daemon's own token, which
+only the lab's owner can read from its folder, is an administrator's: a lab on loopback needs nothing else.
+Other tokens are made by name and role; the store keeps their SHA-256 and never the token (32 random bytes
+need no slow hash). A browser comes by its cookie through a link that works once, or by giving a token on the
+login page.
+
+Whatever changes something through a cookie must repeat the session's CSRF token in ``X-CSRF-Token``, and its
+Origin, if the browser names one, must be this lab.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import secrets
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Annotated, Any
+from urllib.parse import urlsplit
 
+from fastapi import Depends
 from starlette.requests import HTTPConnection
 
 from lab.api.problems import Refused
+from lab.errors import NotFoundError, UsageError
+from lab.store import Store
+
+COOKIE = "lab_session"
+"""A cookie's name; a lab adds its own mark, as browsers keep one jar for all ports of a machine."""
+CSRF_HEADER = "x-csrf-token"
+_SETTING = "api-tokens"
+_LINK_SECONDS = 120.0
+_SESSION_SECONDS = 12 * 3600.0
+_REMEMBERED = 4096  # clients whose rate is known
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
-def authorize(connection: HTTPConnection) -> None:
-    """Let a request pass that bears the lab's token.
+class Role(IntEnum):
+    """What a token is good for; each role may all that the one before may."""
 
-    :raises Refused: it does not.
+    VIEWER = 1
+    OPERATOR = 2
+    ADMIN = 3
+
+    @classmethod
+    def of(cls, name: str) -> Role:
+        """Return the role called `name`.
+
+        :raises UsageError: there is none.
+        """
+        try:
+            return cls[name.upper()]
+        except KeyError as error:
+            raise UsageError(
+                f"there is no role {name!r}", hint="the roles are viewer, operator and admin"
+            ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who sent a request.
+
+    :param name: of the token.
+    :param role: what it may.
+    :param csrf: the session's CSRF token, if the request came with a browser's cookie.
     """
-    given = connection.headers.get("authorization", "")
-    expected = f"Bearer {connection.app.state.token}"
-    if not secrets.compare_digest(given.encode(), expected.encode()):
+
+    name: str
+    role: Role
+    csrf: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How often a client may ask.
+
+    :param rate: requests a second, in the long run.
+    :param burst: requests at once.
+    :param failures: wrong tokens at once, from one address; one is forgiven every two seconds.
+    """
+
+    rate: float = 200.0
+    burst: float = 1000.0
+    failures: float = 20.0
+
+
+@dataclass(slots=True)
+class _Session:
+    principal: Principal
+    ends: float
+
+
+@dataclass(slots=True)
+class _Buckets:
+    """Token buckets, one a client; those not seen for longest are forgotten."""
+
+    rate: float
+    burst: float
+    clock: Callable[[], float]
+    _levels: OrderedDict[str, tuple[float, float]] = field(default_factory=OrderedDict)
+
+    def take(self, client: str) -> float:
+        """Take one; return 0, or the seconds until there is one."""
+        now = self.clock()
+        level, since = self._levels.pop(client, (self.burst, now))
+        level = min(self.burst, level + (now - since) * self.rate)
+        wait = 0.0 if level >= 1 else (1 - level) / self.rate
+        self._levels[client] = (level if wait else level - 1, now)
+        while len(self._levels) > _REMEMBERED:
+            self._levels.popitem(last=False)
+        return wait
+
+
+class Gatekeeper:
+    """Knows tokens and sessions of one lab.
+
+    :param store: where tokens are kept.
+    :param token: the daemon's own, an administrator's.
+    :param mark: what tells this lab from others of this machine.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        token: str,
+        limits: Limits | None = None,
+        *,
+        mark: str = "",
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        limits = limits or Limits()
+        self.cookie = f"{COOKIE}_{_digest(mark)[:8]}"
+        self._store = store
+        self._own = _digest(token)
+        self._clock = clock
+        self._tokens: dict[str, dict[str, Any]] | None = None
+        self._links: dict[str, tuple[Principal, float]] = {}
+        self._sessions: dict[str, _Session] = {}
+        self._requests = _Buckets(limits.rate, limits.burst, clock)
+        self._failures = _Buckets(0.5, limits.failures, clock)
+
+    # -- tokens
+
+    async def tokens(self) -> list[dict[str, Any]]:
+        """Return every token that was made, without the token itself."""
+        known = await self._load()
+        return [
+            {"name": name, "role": entry["role"], "created": entry["created"]}
+            for name, entry in known.items()
+        ]
+
+    async def make_token(self, name: str, role: Role) -> str:
+        """Make a token; this is the only time it is told.
+
+        :raises UsageError: one of that name is there already.
+        """
+        known = await self._load()
+        if name in known:
+            raise UsageError(
+                f"there is a token {name!r} already", hint=f"drop it first: lab token revoke {name}"
+            )
+        token = secrets.token_urlsafe(32)
+        known[name] = {"role": role.name.lower(), "digest": _digest(token), "created": time.time()}
+        await self._store.save_setting(_SETTING, known)
+        return token
+
+    async def drop_token(self, name: str) -> None:
+        """Revoke a token, and the browser sessions it began, at once.
+
+        :raises NotFoundError: there is none of that name.
+        """
+        known = await self._load()
+        if known.pop(name, None) is None:
+            raise NotFoundError(f"there is no token {name!r}", hint="see which there are: lab token list")
+        await self._store.save_setting(_SETTING, known)
+        for cookie in [key for key, kept in self._sessions.items() if kept.principal.name == name]:
+            del self._sessions[cookie]
+
+    async def of_token(self, token: str) -> Principal | None:
+        """Return whose token this is."""
+        digest = _digest(token)
+        found = None
+        # All are compared, each in constant time: how long it takes tells nothing.
+        if hmac.compare_digest(digest, self._own):
+            found = Principal("owner", Role.ADMIN)
+        for name, entry in (await self._load()).items():
+            if hmac.compare_digest(digest, entry["digest"]):
+                found = Principal(name, Role.of(entry["role"]))
+        return found
+
+    # -- browsers
+
+    def make_link(self, principal: Principal) -> str:
+        """Return the code of a link that begins a session as `principal`, once, within two minutes."""
+        now = self._clock()
+        self._links = {code: entry for code, entry in self._links.items() if entry[1] > now}
+        code = secrets.token_urlsafe(24)
+        self._links[_digest(code)] = (principal, now + _LINK_SECONDS)
+        return code
+
+    def follow_link(self, code: str) -> str | None:
+        """Return the cookie of a new session, or nothing: the code was used, is too old, or is none."""
+        principal, ends = self._links.pop(_digest(code), (None, 0.0))
+        return self.begin(principal) if principal and ends > self._clock() else None
+
+    def begin(self, principal: Principal) -> str:
+        """Begin a browser's session; return its cookie."""
+        now = self._clock()
+        self._sessions = {key: kept for key, kept in self._sessions.items() if kept.ends > now}
+        cookie = secrets.token_urlsafe(32)
+        self._sessions[_digest(cookie)] = _Session(
+            Principal(principal.name, principal.role, secrets.token_urlsafe(32)), now + _SESSION_SECONDS
+        )
+        return cookie
+
+    def end(self, cookie: str) -> None:
+        """End a browser's session."""
+        self._sessions.pop(_digest(cookie), None)
+
+    def of_cookie(self, cookie: str) -> Principal | None:
+        """Return whose session this is."""
+        session = self._sessions.get(_digest(cookie))
+        return session.principal if session and session.ends > self._clock() else None
+
+    # -- requests
+
+    async def admit(self, connection: HTTPConnection) -> Principal:
+        """Return who sent a request.
+
+        :raises Refused: nobody the lab knows, or made by another site's page, or too often.
+        """
+        principal = await self._identify(connection)
+        if wait := self._requests.take(principal.name):
+            raise _too_often(wait)
+        return principal
+
+    async def _identify(self, connection: HTTPConnection) -> Principal:
+        scheme, _, token = connection.headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer":
+            if principal := await self.of_token(token):
+                return principal
+        elif principal := self.of_cookie(connection.cookies.get(self.cookie, "")):
+            _check_origin(connection, principal)
+            return principal
+        self.note_failure(connection)
         raise Refused(
             401,
             "Unauthorized",
-            "this lab's token is missing or wrong",
+            "a token of this lab is missing or wrong",
             headers={"WWW-Authenticate": "Bearer"},
+        )
+
+    def note_failure(self, connection: HTTPConnection) -> None:
+        """Count a wrong token.
+
+        :raises Refused: that was one too many.
+        """
+        if wait := self._failures.take(connection.client.host if connection.client else ""):
+            raise _too_often(wait)
+
+    async def _load(self) -> dict[str, dict[str, Any]]:
+        if self._tokens is None:
+            self._tokens = await self._store.setting(_SETTING, {})
+        return self._tokens
+
+
+def same_origin(connection: HTTPConnection) -> bool:
+    """Tell whether the page that made a browser send this is one of this lab's."""
+    origin = connection.headers.get("origin")
+    return origin is not None and urlsplit(origin).netloc == connection.headers.get("host", "")
+
+
+def _check_origin(connection: HTTPConnection, principal: Principal) -> None:
+    if connection.scope["type"] == "websocket":
+        if not same_origin(connection):
+            raise Refused(403, "Forbidden", "another site's page asked for this")
+    elif connection.scope["method"] not in _SAFE:
+        given = connection.headers.get(CSRF_HEADER, "")
+        foreign = "origin" in connection.headers and not same_origin(connection)
+        if foreign or not hmac.compare_digest(given.encode(), principal.csrf.encode()):
+            raise Refused(403, "Forbidden", f"a page of this lab sends its {CSRF_HEADER} along")
+
+
+def _too_often(wait: float) -> Refused:
+    seconds = max(1, round(wait))
+    return Refused(
+        429,
+        "Too Many Requests",
+        f"too many requests; again in {seconds} s",
+        headers={"Retry-After": str(seconds)},
+    )
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+# -- for routes
+
+
+def gatekeeper(connection: HTTPConnection) -> Gatekeeper:
+    """Return the gatekeeper of the application that got this request."""
+    gate: Gatekeeper = connection.app.state.gate
+    return gate
+
+
+async def authorize(connection: HTTPConnection) -> Principal:
+    """Let a request pass whose sender may do it: look as a viewer, change things as an operator.
+
+    :raises Refused: it may not.
+    """
+    principal = await gatekeeper(connection).admit(connection)
+    looks = connection.scope["type"] == "websocket" or connection.scope["method"] in _SAFE
+    _require(principal, Role.VIEWER if looks else Role.OPERATOR)
+    connection.scope["lab.principal"] = principal
+    return principal
+
+
+Who = Annotated[Principal, Depends(authorize)]
+"""Annotate a route's parameter with this to be told who asks."""
+
+
+def needs(role: Role) -> Any:
+    """Return the dependency of a route that takes more than its method says."""
+
+    def check(who: Who) -> None:
+        _require(who, role)
+
+    return Depends(check)
+
+
+def _require(principal: Principal, role: Role) -> None:
+    if principal.role < role:
+        raise Refused(
+            403,
+            "Forbidden",
+            f"this takes the role {role.name.lower()}; {principal.name} is {principal.role.name.lower()}",
         )

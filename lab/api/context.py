@@ -8,12 +8,23 @@ from fastapi import Depends
 from starlette.requests import HTTPConnection
 
 from lab.lab import Lab
+from lab.monitor import Monitor
 
 
-def _lab(connection: HTTPConnection) -> Lab:
+def the_lab(connection: HTTPConnection) -> Lab:
+    """Return the lab behind this connection."""
     lab: Lab = connection.app.state.lab
     return lab
 
 
-TheLab = Annotated[Lab, Depends(_lab)]
+def the_monitor(connection: HTTPConnection) -> Monitor:
+    """Return the lab's monitor."""
+    monitor: Monitor = connection.app.state.monitor
+    return monitor
+
+
+TheLab = Annotated[Lab, Depends(the_lab)]
 """Annotate a route's parameter with this to be given the lab."""
+
+TheMonitor = Annotated[Monitor, Depends(the_monitor)]
+"""Annotate a route's parameter with this to be given the lab's alerts, health and history."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import anyio
-from fastapi import APIRouter, Request, WebSocket, WebSocketDisconnect
+from fastapi import APIRouter, Query, Request, WebSocket, WebSocketDisconnect
 from fastapi.responses import Response
 from pydantic import BaseModel, Field
 
+from lab.api.auth import Role, needs
 from lab.api.context import TheLab
 from lab.api.operations import operate
 from lab.errors import LabError
@@ -40,9 +43,18 @@ class PairingRequest(BaseModel):
 
 
 @router.get("/devices")
-async def list_devices(lab: TheLab) -> Json:
-    """List every device the lab knows, under power or not."""
-    return {"devices": lab.devices()}
+async def list_devices(
+    lab: TheLab,
+    after: Annotated[str, Query(max_length=64)] = "",
+    limit: Annotated[int | None, Query(ge=1, le=1000)] = None,
+) -> Json:
+    """List the devices the lab knows, under power or not, by id; with `limit`, a page of them.
+
+    For the next page ask for what comes `after` the answer's `next`.
+    """
+    found = sorted((each for each in lab.devices() if each["id"] > after), key=lambda each: str(each["id"]))
+    page = found if limit is None else found[:limit]
+    return {"devices": page, "next": page[-1]["id"] if len(page) < len(found) else None}
 
 
 @router.post("/devices")
@@ -107,21 +119,21 @@ async def wait(lab: TheLab, request: Request, device: str, what: WaitRequest) ->
     )
 
 
-@router.post("/devices/{device}/accept")
+@router.post("/devices/{device}/accept", dependencies=[needs(Role.ADMIN)])
 async def accept(lab: TheLab, device: str) -> Json:
     """Take in a device that waits."""
     await lab.gateway.accept(device)
     return {}
 
 
-@router.post("/pairing")
+@router.post("/pairing", dependencies=[needs(Role.ADMIN)])
 async def pair(lab: TheLab, what: PairingRequest) -> Json:
     """Take in whoever comes, for a while."""
     lab.gateway.open_pairing(what.seconds)
     return {}
 
 
-@router.websocket("/devices/{device}/console")
+@router.websocket("/devices/{device}/console", dependencies=[needs(Role.OPERATOR)])
 async def console(lab: TheLab, socket: WebSocket, device: str, history: bool = True) -> None:
     """Carry a device's console: binary messages both ways."""
     try:

@@ -1,20 +1,28 @@
-"""`/events`: what happens, as one numbered stream."""
+"""`/events`: what happens, as one numbered stream; `/logs`: one query over all that was said."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
 
 from lab.api.context import TheLab
 from lab.api.operations import NDJSON, line
+from lab.lab import Json
+from lab.store.tables import Event
 
 router = APIRouter(tags=["events"])
 
+_LEVELS = ("debug", "info", "warning", "error", "critical")
+_LOGS = ("lab.log", "device.log", "app.log")
+_OWN = frozenset({"level", "component", "text", "request", "uptime"})
 
-@router.get("/events")
+Level = Annotated[str, Query(pattern=f"^({'|'.join(_LEVELS)})$")]
+
+
+@router.get("/events", response_class=StreamingResponse)
 async def list_events(
     lab: TheLab, since: Annotated[int, Query(ge=0)] = 0, device: str | None = None, follow: bool = False
 ) -> StreamingResponse:
@@ -25,3 +33,59 @@ async def list_events(
             yield line(event.describe())
 
     return StreamingResponse(lines(), media_type=NDJSON)
+
+
+@router.get("/logs")
+async def find_logs(
+    lab: TheLab,
+    request: Annotated[str | None, Query(max_length=64)] = None,
+    device: Annotated[str | None, Query(max_length=64)] = None,
+    component: Annotated[str | None, Query(max_length=64)] = None,
+    level: Level | None = None,
+    text: Annotated[str, Query(max_length=200)] = "",
+    events: bool = True,
+    before: Annotated[int | None, Query(ge=0)] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 200,
+) -> Json:
+    """Find what devices, their apps and the lab's own parts said and what happened to them, newest first.
+
+    `request` is the id that an answer of this API bore (``X-Request-Id``): everything said on its behalf, up
+    to the device's answer. `level` is the lowest. `events=false` leaves out what is no log line. For the next
+    page ask for what is `before` the answer's `next`.
+    """
+    fields: dict[str, list[str]] = {}
+    if request is not None:
+        fields["request"] = [request]
+    if component is not None:
+        fields["component"] = [component]
+    if level is not None:
+        fields["level"] = list(_LEVELS[_LEVELS.index(level) :])
+    kinds = _LOGS if not events or level is not None else ()
+    found = await lab.store.find_events(
+        limit=limit, before=before, kinds=kinds, device=device, fields=fields, text=text
+    )
+    lines = [_line(event) for event in found if event.kind != "device.heartbeat" or text]
+    return {"lines": lines, "next": found[-1].sequence if len(found) == limit else None}
+
+
+def _line(event: Event) -> Json:
+    data: dict[str, Any] = event.data
+    if event.kind in _LOGS:
+        text = data["text"]
+        rest = {key: value for key, value in data.items() if key not in _OWN}
+    else:
+        text = event.kind
+        rest = {key: value for key, value in data.items() if key != "request" and value not in (None, "")}
+    owner = {"device.log": "firmware", "app.log": "app"}.get(event.kind, "gateway")
+    return {
+        "sequence": event.sequence,
+        "time": event.time,
+        "kind": event.kind,
+        "level": data.get("level", "info") if event.kind in _LOGS else "info",
+        "component": data.get("component", owner),
+        "device": event.device,
+        "app": event.app,
+        "request": data.get("request"),
+        "text": text,
+        "fields": rest,
+    }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
+from lab.api.auth import Role, needs
 from lab.api.context import TheLab
 from lab.lab import Json, Lab
 
@@ -35,14 +36,14 @@ async def show_gateway(lab: TheLab) -> Json:
     return status(lab)
 
 
-@router.post("/gateway")
+@router.post("/gateway", dependencies=[needs(Role.ADMIN)])
 async def set_gateway(lab: TheLab, what: GatewayRequest) -> Json:
     """Change the gateway's settings; connected devices are told at once."""
     await lab.gateway.set_heartbeat(what.heartbeat)
     return status(lab)
 
 
-@router.post("/gateway/restart")
+@router.post("/gateway/restart", dependencies=[needs(Role.ADMIN)])
 async def restart_gateway(lab: TheLab) -> Json:
     """End every session and start the gateway anew; devices reconnect by themselves."""
     await lab.restart_gateway()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from lab._version import __version__
+from lab.api.auth import Role, needs
 from lab.api.context import TheLab
 from lab.lab import Json
 
@@ -17,7 +18,7 @@ async def show_lab(lab: TheLab) -> Json:
     return {"version": __version__, "home": str(lab.home.root)}
 
 
-@router.post("/shutdown", status_code=202)
+@router.post("/shutdown", status_code=202, dependencies=[needs(Role.ADMIN)])
 async def shut_down(lab: TheLab) -> Json:
     """End the lab and everything it runs."""
     lab.ending.set()

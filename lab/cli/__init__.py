@@ -7,6 +7,7 @@ import sys
 import typer
 
 from lab.cli import (
+    access,
     apps,
     boards,
     build,
@@ -25,6 +26,7 @@ from lab.cli import (
     new,
     node,
     pair,
+    panel,
     plugin,
     ps,
     sensor,
@@ -83,6 +85,7 @@ for verb in (
     devices.pause,
     devices.resume,
     pair.pair,
+    panel.panel,
     gateway.gateway,
     boards.boards,
     build.build,
@@ -92,7 +95,12 @@ for verb in (
     demo.demo,
 ):
     app.command()(verb)
-for group, name in ((node.node, "node"), (plugin.plugin, "plugin")):
+for group, name in (
+    (node.node, "node"),
+    (plugin.plugin, "plugin"),
+    (access.token, "token"),
+    (access.cert, "cert"),
+):
     app.add_typer(group, name=name)
 
 

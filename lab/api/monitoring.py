@@ -1,0 +1,139 @@
+"""`/health`, `/ready`, `/alerts`, `/webhooks`, `/history`, `/nodes`, `/plugins`: how the lab is."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import anyio
+from fastapi import APIRouter, Path, Query
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel, Field
+
+from lab.api.auth import Role, needs
+from lab.api.context import TheMonitor
+from lab.errors import LabError
+from lab.lab import Json
+from lab.monitor import all_healthy
+
+public = APIRouter(tags=["health"])
+router = APIRouter(tags=["monitoring"])
+
+NodeName = Annotated[str, Path(pattern="^[A-Za-z0-9._-]{1,32}$")]
+
+
+class WebhookRequest(BaseModel):
+    """Who is to be told of alerts; `secret` signs what is sent."""
+
+    url: str = Field(min_length=1, max_length=2000)
+    secret: str = Field("", max_length=200)
+
+
+class NodeRequest(BaseModel):
+    """A gateway node of this machine, by the port of its local face."""
+
+    port: int = Field(ge=1, le=65535)
+
+
+@public.get("/health")
+async def show_health() -> Json:
+    """Say that the process answers; `/ready` says whether its parts work."""
+    return {"status": "alive"}
+
+
+@public.get("/ready", responses={503: {"description": "a part of the lab does not work"}})
+async def show_readiness(monitor: TheMonitor) -> Response:
+    """Look at every part; 503 when one has failed. Details are for those who may look, at `/parts`."""
+    parts = await monitor.health()
+    body = {
+        "status": "ready" if all_healthy(parts) else "failing",
+        "parts": {part.name: part.healthy for part in parts},
+    }
+    return JSONResponse(body, 200 if all_healthy(parts) else 503)
+
+
+@router.get("/health/parts")
+async def show_parts(monitor: TheMonitor) -> Json:
+    """Show every part of the lab, whether it works and how one sees it."""
+    return {"parts": [asdict(part) for part in await monitor.health()]}
+
+
+@router.get("/alerts")
+async def list_alerts(monitor: TheMonitor) -> Json:
+    """List what wants attention now."""
+    return {"alerts": [asdict(alert) for alert in monitor.alerts()]}
+
+
+@router.delete("/alerts/{alert:path}")
+async def dismiss_alert(monitor: TheMonitor, alert: str) -> Json:
+    """Clear an alert that has been seen to."""
+    monitor.dismiss(alert)
+    return {}
+
+
+@router.get("/webhooks", dependencies=[needs(Role.ADMIN)])
+async def list_webhooks(monitor: TheMonitor) -> Json:
+    """List who is told of alerts."""
+    return {"webhooks": await monitor.webhooks()}
+
+
+@router.post("/webhooks", status_code=201, dependencies=[needs(Role.ADMIN)])
+async def add_webhook(monitor: TheMonitor, what: WebhookRequest) -> Json:
+    """Tell an address of alerts from now on."""
+    await monitor.add_webhook(what.url, what.secret)
+    return {"webhooks": await monitor.webhooks()}
+
+
+@router.delete("/webhooks", dependencies=[needs(Role.ADMIN)])
+async def drop_webhook(monitor: TheMonitor, url: Annotated[str, Query(max_length=2000)]) -> Json:
+    """Tell an address no more."""
+    await monitor.drop_webhook(url)
+    return {}
+
+
+@router.get("/history")
+async def show_history(monitor: TheMonitor) -> Json:
+    """Show the load of the last hour, one sample each five seconds."""
+    return {"samples": monitor.history()}
+
+
+@router.get("/nodes")
+async def list_nodes(monitor: TheMonitor) -> Json:
+    """List the gateway nodes that this lab watches, and what they last measured."""
+    ports = await monitor.nodes()
+    nodes: list[Json] = [{"name": name, "port": port, "error": ""} for name, port in ports.items()]
+
+    async def ask(node: Json) -> None:
+        try:
+            node["readings"] = (await monitor.ask_node(node["name"], "/api/readings"))["nodes"]
+        except LabError as error:
+            node["error"] = error.message
+
+    async with anyio.create_task_group() as tasks:
+        for node in nodes:
+            tasks.start_soon(ask, node)
+    return {"nodes": nodes}
+
+
+@router.put("/nodes/{node}", dependencies=[needs(Role.ADMIN)])
+async def add_node(monitor: TheMonitor, node: NodeName, what: NodeRequest) -> Json:
+    """Watch a node of this machine; it raises an alert when it or one of its plugins fails."""
+    await monitor.add_node(node, what.port)
+    return {"name": node, "port": what.port}
+
+
+@router.delete("/nodes/{node}", dependencies=[needs(Role.ADMIN)])
+async def drop_node(monitor: TheMonitor, node: NodeName) -> Json:
+    """Watch a node no more."""
+    await monitor.drop_node(node)
+    return {}
+
+
+@router.get("/plugins")
+async def list_plugins(monitor: TheMonitor) -> Json:
+    """List the plugins of every node that is watched, as it last said."""
+    return {
+        "plugins": [
+            {"node": node, **plugin} for node, plugins in monitor.plugins.items() for plugin in plugins
+        ]
+    }

@@ -12,7 +12,7 @@ struct cursor {
 
 /* A list or map we are in. */
 struct level {
-    uint64_t left; /* items, a map's keys among them */
+    uint64_t left;  /* items, a map's keys among them */
     uint64_t least; /* what a map's next key may be */
     bool map;
 };
@@ -97,7 +97,8 @@ bool lab_cbor_sound(const uint8_t *bytes, size_t size) {
             if (depth == LAB_CBOR_DEPTH || argument > (size_t)(cursor.end - cursor.at)) {
                 return false;
             }
-            levels[++depth] = (struct level){.left = major == MAP ? 2 * argument : argument, .map = major == MAP};
+            levels[++depth] =
+                (struct level){.left = major == MAP ? 2 * argument : argument, .map = major == MAP};
             break;
         case TAG:
             return false;

@@ -14,8 +14,8 @@
 #define LAB_CBOR_DEPTH 8u
 
 /* Whether the bytes are one item and nothing else, nested LAB_CBOR_DEPTH deep at most, without tags and
- * indefinite lengths, every head in its shortest form, all text UTF-8, the keys of every map unsigned integers
- * of 32 bits that ascend. */
+ * indefinite lengths, every head in its shortest form, all text UTF-8, the keys of every map unsigned
+ * integers of 32 bits that ascend. */
 bool lab_cbor_sound(const uint8_t *bytes, size_t size);
 
 #endif

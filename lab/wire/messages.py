@@ -33,6 +33,8 @@ ENVELOPE_LIMIT = 1024
 APPS_LIMIT = 8
 DEPTH_LIMIT = 8
 """Deepest nesting taken, in an envelope and in a body."""
+EXTRA_LIMIT = 8
+"""Most keys of a later version in one map; the C codec is generated with this number."""
 FIRST_GATEWAY_KIND = 64
 
 _HEADER = struct.Struct(">H")
@@ -141,10 +143,11 @@ class _Map:
     def read(self, plain: Any) -> Record:
         if type(plain) is not dict:
             raise ValueError(f"a map expected, not {type(plain).__name__}")
-        if any(type(key) is not int or key < 0 for key in plain) or list(plain) != sorted(plain):
-            raise ValueError("a key that is no unsigned integer, or keys that do not ascend")
+        shapes = self.type.shapes()
+        if len(plain) > len(shapes) + EXTRA_LIMIT:
+            raise ValueError(f"{len(plain)} keys, where at most {len(shapes) + EXTRA_LIMIT} are allowed")
         values = {}
-        for key, (name, shape) in enumerate(self.type.shapes().items()):
+        for key, (name, shape) in enumerate(shapes.items()):
             if key not in plain:
                 raise ValueError(f"{name} (key {key}) is missing")
             try:
@@ -585,10 +588,7 @@ def pack(record: Record) -> bytes:
 def unpack(type_: type[R], data: bytes) -> R:
     """Return the record a CBOR map holds; keys it does not know are ignored. Raises `BodyError`."""
     try:
-        plain = _loads(data)
-        if type(plain) is dict and len(plain) != _argument(data, 0)[0]:
-            raise ValueError("a key occurs twice")
-        return _Map(type_).read(plain)  # type: ignore[return-value]
+        return _Map(type_).read(_loads(data))  # type: ignore[return-value]
     except ValueError as error:
         raise BodyError(f"{type_.__name__} is malformed: {error}") from error
 
@@ -647,35 +647,49 @@ def _loads(data: bytes) -> Any:
     _inspect(data)
     try:
         return cbor2.loads(data)
-    except (cbor2.CBORDecodeError, TypeError) as error:  # TypeError: a map or list as a key
+    except cbor2.CBORDecodeError as error:  # text that is no UTF-8
         raise ValueError(str(error)) from error
 
 
 def _inspect(data: bytes) -> None:
-    """Refuse what this protocol never sends, before anything is built from it.
+    """Refuse what this protocol never sends, before anything is built from it: twin of firmware/core/cbor.c.
 
-    That is deep nesting, indefinite lengths and tags: a general decoder recurses as deep as the sender likes,
-    and follows a tag into a bignum, a date or a shared reference. RFC 8949, section 3, is the format.
+    That is deep nesting, indefinite lengths, tags, heads longer than they need be, and maps whose keys are
+    not ascending integers: a general decoder recurses as deep as the sender likes, follows a tag into a
+    bignum, a date or a shared reference, and keeps the last of two equal keys. RFC 8949, section 3, is the
+    format.
     """
     at = 0
     open_items = [1]  # how many items each container we are in still lacks
+    least_keys = [-1]  # what the next key of each may be, -1 in a list
     while open_items:
         if open_items[-1] == 0:
             open_items.pop()
+            least_keys.pop()
             continue
+        is_key = least_keys[-1] >= 0 and open_items[-1] % 2 == 0
         open_items[-1] -= 1
         if at >= len(data):
             raise ValueError("it is cut short")
-        major = data[at] >> 5
+        major, info = data[at] >> 5, data[at] & 0x1F
         argument, at = _argument(data, at)
-        if major in (2, 3):
+        if is_key:
+            if major != 0 or argument >> 32:
+                raise ValueError("a key is no unsigned integer of 32 bits")
+            if argument < least_keys[-1]:
+                raise ValueError("keys do not ascend")
+            least_keys[-1] = argument + 1
+        elif major in (2, 3):
             at += argument
         elif major in (4, 5):
             open_items.append(argument * (major - 3))
+            least_keys.append(0 if major == 5 else -1)
             if len(open_items) > DEPTH_LIMIT + 1:
                 raise ValueError(f"it nests deeper than {DEPTH_LIMIT}")
         elif major == 6:
             raise ValueError("it holds a tag")
+        elif major == 7 and (info < 20 or info == 24):
+            raise ValueError("it holds a simple value without a meaning")
     if at != len(data):
         raise ValueError("it is cut short" if at > len(data) else f"{len(data) - at} bytes follow it")
 
@@ -687,7 +701,12 @@ def _argument(data: bytes, at: int) -> tuple[int, int]:
         return info, at + 1
     if info > 27:
         raise ValueError("it holds an indefinite length or a reserved value")
-    end = at + 1 + (1 << (info - 24))
+    size = 1 << (info - 24)
+    end = at + 1 + size
     if end > len(data):
         raise ValueError("it is cut short")
-    return int.from_bytes(data[at + 1 : end], "big"), end
+    argument = int.from_bytes(data[at + 1 : end], "big")
+    # A float is as long as it is.
+    if data[at] < 0xE0 and argument < (24 if size == 1 else 1 << 4 * size):
+        raise ValueError("it holds a number or length that is not in its shortest form")
+    return argument, end

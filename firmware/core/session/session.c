@@ -6,6 +6,7 @@
 #include <wire_decode.h>
 #include <wire_encode.h>
 
+#include "cbor.h"
 #include "panic.h"
 #include "text.h"
 
@@ -552,11 +553,13 @@ static bool on_message(struct lab_session *session, uint32_t kind, uint32_t id,
 static void on_item(struct lab_session *session, const uint8_t *item, size_t size) {
     struct envelope envelope;
     size_t taken = 0;
-    if (cbor_decode_envelope(item, size, &envelope, &taken) != ZCBOR_SUCCESS || taken != size) {
+    if (!lab_cbor_sound(item, size) ||
+        cbor_decode_envelope(item, size, &envelope, &taken) != ZCBOR_SUCCESS || taken != size) {
         send_goodbye(session, "a message is not CBOR of the form [kind, id, body]");
         return;
     }
-    if (on_message(session, envelope.envelope_kind, envelope.envelope_id, &envelope.envelope_body)) {
+    if (lab_cbor_sound(envelope.envelope_body.value, envelope.envelope_body.len) &&
+        on_message(session, envelope.envelope_kind, envelope.envelope_id, &envelope.envelope_body)) {
         return;
     }
     lab_console_print(session->console, "malformed message of kind %u", (unsigned)envelope.envelope_kind);

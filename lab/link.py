@@ -81,6 +81,7 @@ class Deframer:
         self.dropped = 0
         """Frames thrown away: not COBS, wrong CRC, too short or too long."""
         coded = limit + _U32.size
+        self._body_limit = limit
         self._limit = coded + coded // 254 + 1
         self._part = b""
         self._overlong = False
@@ -95,7 +96,7 @@ class Deframer:
                 self.dropped += 1
             elif coded:
                 body = _body(coded)
-                if body is None:
+                if body is None or len(body) > self._body_limit:
                     self.dropped += 1
                 else:
                     bodies.append(body)
@@ -288,7 +289,7 @@ class _Link:
             self.frames_received += 1
             if self._tap:
                 self._tap("received", body)
-            if len(body) < _HEADER.size or len(body) > _MAX_BODY:
+            if len(body) < _HEADER.size:
                 self._malformed += 1
                 continue
             kind, number, sequence = _HEADER.unpack_from(body)

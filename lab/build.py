@@ -76,9 +76,9 @@ class Tool:
 
 
 def targets() -> list[str]:
-    """Return everything `build` can make: `native`, `native-asan` and one target a board."""
+    """Return everything `build` can make: `native`, its `-asan` and `-fuzz` variants, one target a board."""
     boards = [path.stem for path in paths.data("firmware").glob("ports/*/boards/*.cmake")]
-    return ["native", "native-asan", *sorted([*boards, *zephyr.targets()])]
+    return ["native", "native-asan", "native-fuzz", *sorted([*boards, *zephyr.targets()])]
 
 
 def check(target: str | None = None) -> list[Tool]:
@@ -92,6 +92,8 @@ def check(target: str | None = None) -> list[Tool]:
         tools.append(
             Tool("libc", "the headers of this machine's C library", "libc6-dev", _header("gcc", "stdio.h"))
         )
+    if target == "native-fuzz":
+        tools.append(Tool("clang with libFuzzer", "fuzzes the firmware's core", "clang", _libfuzzer()))
     if target is None or not target.startswith("native"):
         gcc = shutil.which(_ARM_GCC)
         picolibc = _picolibc(gcc) if gcc else None
@@ -159,7 +161,7 @@ def _configuration(target: str, folder: Path, progress: Progress) -> list[str]:
     """Return the command that makes a target's tree, fetching the sources that it names."""
     firmware = paths.data("firmware").resolve()
     folders = third_party.fetch(progress=progress)
-    board = target.removesuffix("-asan")
+    board, _, variant = target.partition("-") if target.startswith("native") else (target, "", "")
     settings = {
         "LAB_BOARD": board,
         "LAB_VERSION": __version__,
@@ -172,8 +174,9 @@ def _configuration(target: str, folder: Path, progress: Progress) -> list[str]:
         return zephyr.configure(target, shutil.which(_ARM_GCC) or _ARM_GCC, folder, _defined(settings))
     settings["CMAKE_BUILD_TYPE"] = ""
     if board == "native":
-        settings["CMAKE_C_COMPILER"] = "gcc"
-        settings["LAB_SANITIZE"] = "address,undefined" if target.endswith("-asan") else ""
+        settings["CMAKE_C_COMPILER"] = "clang" if variant == "fuzz" else "gcc"
+        settings["LAB_SANITIZE"] = "address,undefined" if variant else ""
+        settings["LAB_FUZZ"] = "ON" if variant == "fuzz" else "OFF"
     else:
         settings["CMAKE_TOOLCHAIN_FILE"] = str(firmware / "cmake" / "arm-none-eabi.cmake")
     return ["cmake", "-G", "Ninja", "-S", str(firmware), *_defined(settings), "-B", str(folder)]
@@ -213,7 +216,9 @@ def _errors(log: Path) -> str:
     start = next((index for index, line in enumerate(lines) if line.startswith(("FAILED", "CMake Error"))), 0)
     # The line after FAILED is the command; the compiler's words follow it.
     shown = [
-        line for line in lines[start:] if not line.startswith(("FAILED", "ninja:")) and " -o " not in line
+        line
+        for line in lines[start:]
+        if not line.startswith(("FAILED", "ninja: Entering", "ninja: build stopped")) and " -o " not in line
     ]
     return "\n".join(shown[:_LINES_SHOWN])
 
@@ -237,6 +242,21 @@ def _picolibc(gcc: str) -> str | None:
         check=False,
     )
     return "picolibc.specs" if done.returncode == 0 else None
+
+
+def _libfuzzer() -> str | None:
+    """Return clang's path, or None if it is not there or cannot link a fuzz target."""
+    clang = shutil.which("clang")
+    if clang is None:
+        return None
+    done = subprocess.run(
+        [clang, "-fsanitize=fuzzer,address", "-x", "c", "-", "-o", os.devnull],
+        input="int LLVMFuzzerTestOneInput(const char *data, unsigned long size) { return !data + !size; }\n",
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    return clang if done.returncode == 0 else None
 
 
 def _header(compiler: str, name: str) -> str | None:

@@ -20,6 +20,7 @@ from harness import machine, report
 
 from lab.home import Home
 from lab.lab import Lab
+from lab.packages import Package
 from lab.sdk import compile as compile_app
 from lab.sdk import new as new_app
 
@@ -67,6 +68,10 @@ POLLED = """(module
 WHOLE_PAGE = '(module (memory 1) (func (export "f") (result i32) (i32.load (i32.const 65532))))'
 
 
+def _wat(name: str, source: str) -> Package:
+    return Package.unsigned(name, bytes(wasmtime.wat2wasm(source)))
+
+
 async def calls(lab: Lab, device: str, function: str, arguments: list[int], runs: int) -> list[float]:
     """Return the round-trip times of `runs` calls, ms."""
     times = []
@@ -95,7 +100,7 @@ async def jitter(lab: Lab, device: str, seconds: float) -> list[float]:
     """Return by how many ms the polls of four apps missed their 100 ms, by the device's own clock."""
     module = bytes(wasmtime.wat2wasm(POLLED))
     for number in range(4):
-        await lab.gateway.deploy(device, f"polled{number}", module)
+        await lab.gateway.deploy(device, Package.unsigned(f"polled{number}", module))
     stamps: dict[str, list[int]] = {}
     with anyio.move_on_after(seconds):
         async for event in lab.events.subscribe(lab.events.last, device=device):
@@ -109,7 +114,9 @@ async def jitter(lab: Lab, device: str, seconds: float) -> list[float]:
 async def reaction(lab: Lab, device: str, folder: Path, runs: int) -> list[float]:
     """Return the time from setting the room's temperature to LED 1 changing, ms: the alarm app."""
     new_app(folder / "alarm", template="alarm", language="c")
-    await lab.gateway.deploy(device, "alarm", compile_app(folder / "alarm").wasm.read_bytes())
+    await lab.gateway.deploy(
+        device, Package.unsigned("alarm", compile_app(folder / "alarm").wasm.read_bytes())
+    )
     parts = lab.powered(device).peripherals
     times = []
     for run in range(runs):
@@ -135,7 +142,7 @@ async def measure(board: str, runs: int, folder: Path) -> None:
     async with Lab(Home(folder / "lab")) as lab:
         await lab.up(board, name="device")
         print(f"\n{board}")
-        await lab.gateway.deploy("device", "work", bytes(wasmtime.wat2wasm(WORK)))
+        await lab.gateway.deploy("device", _wat("work", WORK))
         nothing = await calls(lab, "device", "nothing", [], runs * 4)
         report("call of an empty function, round trip", nothing, "ms")
         base = statistics.median(nothing)
@@ -150,10 +157,10 @@ async def measure(board: str, runs: int, folder: Path) -> None:
         report("one host call (clock.now)", [value / CALLS * 1000 for value in asked], "µs")
         await lab.gateway.stop_app("device", "work")
 
-        small = await lab.gateway.deploy("device", "small", bytes(wasmtime.wat2wasm(POLLED)))
+        small = await lab.gateway.deploy("device", _wat("small", POLLED))
         report("memory of an app with 64 bytes of its own", [small.memory / 1024], "KiB")
         await lab.gateway.stop_app("device", "small")
-        whole = await lab.gateway.deploy("device", "whole", bytes(wasmtime.wat2wasm(WHOLE_PAGE)))
+        whole = await lab.gateway.deploy("device", _wat("whole", WHOLE_PAGE))
         report("memory of an app with a whole page", [whole.memory / 1024], "KiB")
         await lab.gateway.stop_app("device", "whole")
 

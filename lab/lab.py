@@ -4,14 +4,13 @@
 
     async with Lab(Home(folder)) as lab:
         [device] = await lab.up("mps2-an385")
-        await lab.deploy([device["id"]], "fib", module)
+        await lab.deploy([device["id"]], Package.unsigned("fib", module))
         [value] = await lab.gateway.call(device["id"], "fib", "fib", [20])
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import itertools
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import asdict
@@ -38,7 +37,7 @@ from lab.errors import LabError, LabTimeoutError, UsageError
 from lab.events import Event, Events
 from lab.gateway import AppInfo, Config, DeviceInfo, DeviceState, Gateway
 from lab.home import Home
-from lab.modules import check_module
+from lab.packages import Package
 from lab.pki import Authority, check_device_id, publisher_keys
 from lab.store import Store
 from lab.waiting import Gate
@@ -246,7 +245,7 @@ class Lab:
 
         def there() -> bool:
             info = self.gateway.device(name)
-            running = app is None or any(a.name == app and a.state == "running" for a in info.apps)
+            running = app is None or any(a.name == app and a.runs for a in info.apps)
             return info.state is DeviceState.CONNECTED and info.boots >= boots and running
 
         try:
@@ -295,22 +294,20 @@ class Lab:
     async def deploy(
         self,
         names: Sequence[str] | None,
-        app: str,
-        module: bytes,
+        package: Package,
         *,
         timeout: float = 60.0,
+        confirmed: bool = False,
         progress: Progress = ignore,
     ) -> list[Json]:
-        """Have devices run a module; return each one's word, failures included.
+        """Have devices run a package; return each one's word, failures included.
 
         :param names: which devices; none means all that are connected.
-        :param app: the app's name.
-        :param module: a core WebAssembly module.
         :param timeout: seconds for each device.
-        :raises UsageError: it is no module, or there is no such device.
+        :param confirmed: return only when its trial is over.
+        :raises UsageError: there is no such device.
         :raises LabError: no device is connected.
         """
-        check_module(module, app)
         if names is None:
             names = [info.id for info in self.gateway.devices() if info.state is DeviceState.CONNECTED]
             if not names:
@@ -324,11 +321,21 @@ class Lab:
                 progress({"device": name, "sent": sent, "total": total})
 
             try:
-                info = await self.gateway.deploy(name, app, module, timeout=timeout, progress=step)
+                info = await self.gateway.deploy(
+                    name, package, timeout=timeout, confirmed=confirmed, progress=step
+                )
                 rows[name] = {"device": name, **info.describe()}
             except LabError as error:
-                digest = hashlib.sha256(module).hexdigest()
-                failed = AppInfo(app, "failed", digest, len(module), 0, error.message)
+                failed = AppInfo(
+                    package.name,
+                    "failed",
+                    package.digest.hex(),
+                    len(package.module),
+                    0,
+                    error.message,
+                    package.sequence,
+                    package.version,
+                )
                 rows[name] = {"device": name, **failed.describe()}
 
         await _together([partial(push, name) for name in names])

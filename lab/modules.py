@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from lab.errors import UsageError
 
@@ -12,8 +13,27 @@ CORE_VERSION = b"\x01\0\0\0"
 COMPONENT_VERSION = b"\x0d\0\x01\0"
 
 
+class App(NamedTuple):
+    """An app as its author has it.
+
+    :param name: its folder's or file's, unless its manifest says another.
+    :param module: a core module.
+    :param version: its manifest's; empty without one.
+    """
+
+    name: str
+    module: bytes
+    version: str = ""
+
+
 def read_module(path: Path, *, progress: Callable[[str], None] = lambda _: None) -> tuple[str, bytes]:
-    """Return an app's name and its core module; a source or an app's folder is compiled first.
+    """Return an app's name and its core module. See `read_app`."""
+    app = read_app(path, progress=progress)
+    return app.name, app.module
+
+
+def read_app(path: Path, *, progress: Callable[[str], None] = lambda _: None) -> App:
+    """Return the app in a module; a source or an app's folder is compiled first.
 
     :param progress: told what is being done, if it takes long.
     :raises UsageError: it cannot be read, is not a core module of version 1, or is in no known language.
@@ -27,9 +47,10 @@ def read_module(path: Path, *, progress: Callable[[str], None] = lambda _: None)
         except OSError as error:
             raise UsageError(f"cannot read {path}: {error.strerror}") from error
         sdk.check(content, str(path))
-        return path.stem, content
+        return App(path.stem, content)
     compiled = sdk.compile(path, progress=progress)
-    return compiled.wasm.stem, compiled.wasm.read_bytes()
+    version = compiled.manifest.version if compiled.manifest else ""
+    return App(compiled.wasm.stem, compiled.wasm.read_bytes(), version)
 
 
 def check_module(content: bytes, what: str) -> None:

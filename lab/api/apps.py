@@ -11,10 +11,9 @@ from lab.api.operations import operate
 from lab.api.problems import Refused
 from lab.errors import ExitCode
 from lab.lab import Json, Progress
+from lab.packages import LIMIT, Package
 
 router = APIRouter(tags=["apps"])
-
-_MODULE_LIMIT = 4 << 20  # bytes; more than any board of the catalogue has for apps
 
 
 class CommandRequest(BaseModel):
@@ -47,9 +46,9 @@ async def list_apps(lab: TheLab, device: str) -> Json:
 
 
 @router.delete("/devices/{device}/apps/{name}")
-async def stop_app(lab: TheLab, device: str, name: str) -> Json:
-    """Have a device end an app and free its memory."""
-    await lab.gateway.stop_app(device, name)
+async def stop_app(lab: TheLab, device: str, name: str, remove: bool = False) -> Json:
+    """Have a device end an app and free its memory; with `remove`, its flash too."""
+    await (lab.gateway.remove_app if remove else lab.gateway.stop_app)(device, name)
     return {}
 
 
@@ -68,30 +67,44 @@ async def command(lab: TheLab, device: str, name: str, what: CommandRequest) -> 
 
 
 @router.post("/deployments")
-async def deploy(lab: TheLab, request: Request, name: str, to: str = "", timeout: float = 60.0) -> Response:
-    """Have devices run the module in the body; `to` lists them, comma between, else all connected ones."""
-    module = await module_of(request)
+async def deploy(
+    lab: TheLab,
+    request: Request,
+    name: str = "",
+    to: str = "",
+    timeout: float = 60.0,
+    confirmed: bool = False,
+) -> Response:
+    """Have devices run the package in the body, or the bare module as the app `name`.
+
+    `to` lists the devices, comma between, else all connected ones. Answers when each runs it, on trial or for
+    good; with `confirmed`, when each trial is over.
+    """
+    package = await package_of(request, name)
     devices = to.split(",") if to else None
 
     async def work(progress: Progress) -> Json:
-        return {"apps": await lab.deploy(devices, name, module, timeout=timeout, progress=progress)}
+        rows = await lab.deploy(devices, package, timeout=timeout, confirmed=confirmed, progress=progress)
+        return {"package": package.describe(), "apps": rows}
 
     return await operate(request, work)
 
 
-async def module_of(request: Request) -> bytes:
-    """Return the body of a request that carries a module.
+async def package_of(request: Request, name: str = "") -> Package:
+    """Return the package in a request's body.
 
+    :param name: of the app, where the body is a bare module.
     :raises Refused: it is larger than any board takes; nothing more of it is read then.
+    :raises UsageError: it is neither a package nor a module.
     """
-    module = bytearray()
+    content = bytearray()
     async for piece in request.stream():
-        module += piece
-        if len(module) > _MODULE_LIMIT:
+        content += piece
+        if len(content) > LIMIT:
             raise Refused(
                 413,
                 "Content Too Large",
-                f"a module is at most {_MODULE_LIMIT >> 20} MiB: no board takes more",
+                f"a module is at most {LIMIT >> 20} MiB: no board takes more",
                 exit_code=ExitCode.USAGE,
             )
-    return bytes(module)
+    return Package.of(bytes(content), name, name or "the body")

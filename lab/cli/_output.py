@@ -34,6 +34,7 @@ verbosity = Verbosity()
 _STATE_STYLE = {
     "connected": "green",
     "running": "green",
+    "trial": "yellow",
     "paused": "yellow",
     "booting": "yellow",
     "waiting": "yellow",

@@ -50,5 +50,5 @@ def deploy(
             timeout=timeout,
         )
     emit(result, as_json, lambda: apps.show(result["apps"]))
-    if any(row["state"] != "running" for row in result["apps"]):
+    if any(row["state"] not in ("trial", "running") for row in result["apps"]):
         raise typer.Exit(ExitCode.FAILED)

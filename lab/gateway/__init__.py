@@ -7,7 +7,7 @@
         await gateway.start()                                   # gateway.address is where bridges connect
         await gateway.register("board-1", "mps2-an385", "qemu")  # a device the lab made; others pair
         await gateway.connected("board-1")
-        await gateway.deploy("board-1", "fib", module)
+        await gateway.deploy("board-1", package)
         [value] = await gateway.call("board-1", "fib", "fib", [20])
         await gateway.stop()
 """

@@ -1,14 +1,15 @@
-"""Sending a module to a device: begin, chunks with two on the way, end, and the device's own word."""
+"""Sending a package to a device: begin, chunks with two on the way, end, and the device's own word."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections import deque
 from collections.abc import Callable
 
 from lab.errors import DeviceError
+from lab.gateway.registry import Verdict, Wanted
 from lab.gateway.session import Session, refusal
+from lab.packages import Package
 from lab.wire import messages as m
 
 Progress = Callable[[int, int], None]
@@ -18,24 +19,44 @@ _IN_FLIGHT = 2
 _RESENDS = 5
 
 
-async def transfer(session: Session, name: str, module: bytes, progress: Progress) -> m.AppStatus:
-    """Send a module and return the device's word that it runs.
+async def transfer(session: Session, package: Package, progress: Progress) -> m.AppStatus:
+    """Send a package and return the device's word that it runs, on trial or for good.
 
     A device that has part of it already says so, and only the rest is sent.
 
     :raises DeviceError: the device refused it, or it failed there; in the device's own words.
     :raises SessionEndedError: the session ended; what the device has taken need not be sent again.
     """
-    digest = hashlib.sha256(module).digest()
-    begun = await session.request(m.DeployBegin(name, len(module), digest), m.Ack)
+    name, module = package.name, package.module
+    begin = m.DeployBegin(name, len(module), package.digest, package.envelope)
+    begun = await session.request(begin, m.Ack)
     _check(session, name, begun)
     await _send_chunks(session, name, module, begun.offset, progress)
-    outcome = session.outcome(name, digest)
+    outcome = session.outcome(name, wanted(package))
     _check(session, name, await session.request(m.DeployEnd(), m.Ack))
     status = await outcome
-    if status.state is m.AppState.FAILED:
-        raise DeviceError(f"{name} failed on {session.device}: {status.reason or 'it does not say why'}")
+    if failure := why_not(session.device, wanted(package), status):
+        raise failure
     return status
+
+
+def wanted(package: Package) -> Wanted:
+    """Return what tells a package from others in a device's words."""
+    return Wanted(package.id, package.digest, package.sequence)
+
+
+def why_not(device: str, wanted: Wanted, status: m.AppStatus) -> DeviceError | None:
+    """Return the error for a package that a device does not run any more; none if it does."""
+    said = status.reason or "it does not say why"
+    match wanted.verdict(status):
+        case Verdict.FAILED:
+            return DeviceError(f"{status.name} failed on {device}: {said}")
+        case Verdict.ROLLED_BACK:
+            return DeviceError(
+                f"{device} gave {status.name} up and runs the version before it: {said}",
+                hint=f"see what it says: lab logs {device}",
+            )
+    return None
 
 
 async def _send_chunks(session: Session, name: str, module: bytes, start: int, progress: Progress) -> None:

@@ -5,18 +5,27 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
 
 from lab.errors import DeviceError, LabError, LabTimeoutError, NotFoundError, UsageError
 from lab.events import BACKLOG_LIMIT, Events
-from lab.gateway.deploy import Progress, transfer
-from lab.gateway.registry import AppInfo, DeviceInfo, DeviceState, Record, Row, status_of
+from lab.gateway.deploy import Progress, transfer, wanted, why_not
+from lab.gateway.registry import (
+    AppInfo,
+    DeviceInfo,
+    DeviceState,
+    Record,
+    Row,
+    Verdict,
+    Wanted,
+    status_of,
+)
 from lab.gateway.session import Phase, Session, SessionEndedError, refusal
 from lab.gateway.tls import Connection
-from lab.modules import check_module
+from lab.packages import Package, check_name
 from lab.pki import Authority, check_device_id
 from lab.store import Store
 from lab.store.tables import Device as DeviceRow
@@ -27,7 +36,6 @@ log = structlog.get_logger()
 _SILENCE = 2.5  # heartbeats without a sign of life (docs/protocol.md, section 3)
 _SAVE_DELAY = 0.1  # s; reports are written together
 _THROTTLE = 0.1  # s that a device is not read from while events pile up
-_KEPT_STATES = (m.AppState.RUNNING, m.AppState.STOPPED, m.AppState.FAILED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,52 +272,63 @@ class Gateway:
     async def deploy(
         self,
         id: str,
-        name: str,
-        module: bytes,
+        package: Package,
         *,
         timeout: float = 60.0,
+        confirmed: bool = False,
         progress: Progress = _no_progress,
     ) -> AppInfo:
-        """Have a device run a module as the app `name`, and return when it says that it does.
+        """Have a device run a package, and return when it says that it does, on trial or for good.
 
         A device that loses its connection meanwhile gets the rest when it is back. The app then belongs to
-        the device: should it come back without it, it gets it again, until `stop_app`. An app that the device
-        refused does not; the device keeps what it was to run before.
+        the device: should it come back without it, it gets it again, until `stop_app`. A package that the
+        device refused or gave up does not; the device keeps what it was to run before.
 
         :param timeout: seconds for all of it.
+        :param confirmed: return only when the trial is over.
         :param progress: told the bytes the device has taken, and all there are.
-        :raises UsageError: not a core module, a bad name, or more than the device takes.
+        :raises UsageError: more than the device takes.
         """
         record = self._known(id)
-        check_module(module, name)
-        _check_name(name)
         self._online(record)
-        if len(module) > record.row.max_module:
+        size, name = len(package.module), package.name
+        if size > record.row.max_module:
             raise UsageError(
-                f"{name} has {len(module)} bytes; {id} takes modules of up to {record.row.max_module}",
+                f"{name} has {size} bytes; {id} takes modules of up to {record.row.max_module}",
                 hint="optimise it for size (-Oz, wasm-opt), or use a board with more memory",
             )
+        hoped = "is confirmed" if confirmed else "runs"
         try:
-            async with asyncio.timeout(timeout), record.deploying:
-                return AppInfo.of(await self._deploy(record, name, module, progress))
+            async with asyncio.timeout(timeout):
+                async with record.deploying:
+                    status = await self._deploy(record, package, progress)
+                if confirmed:
+                    status = await self._judged(record, wanted(package), name)
+                return AppInfo.of(status)
         except TimeoutError as error:
             raise LabTimeoutError(
-                f"{id} did not say within {timeout:g} s that {name} runs",
+                f"{id} did not say within {timeout:g} s that {name} {hoped}",
                 hint=f"it gets {name} when it connects again; see what it says: lab console {id}",
             ) from error
 
     async def stop_app(self, id: str, name: str) -> None:
         """Have a device end an app and free its memory; it will not get it back."""
+        await self._end_app(id, m.Stop(check_name(name)))
+
+    async def remove_app(self, id: str, name: str) -> None:
+        """Have a device end an app and free its flash too; all that it keeps of it is the sequence number."""
+        await self._end_app(id, m.Remove(check_name(name)))
+
+    async def _end_app(self, id: str, message: m.Stop | m.Remove) -> None:
         record = self._known(id)
-        _check_name(name)
         session = self._online(record)
-        wanted = record.desired.pop(name, None)
-        await self._store.delete_deployment(id, name)
-        ack = await session.request(m.Stop(name), m.Ack, self._config.request_timeout)
-        if ack.code is m.ResultCode.NO_SUCH_APP and wanted:
+        target = record.desired.pop(message.name, None)
+        await self._store.delete_deployment(id, message.name)
+        ack = await session.request(message, m.Ack, self._config.request_timeout)
+        if ack.code is m.ResultCode.NO_SUCH_APP and target:
             return
         if ack.code is not m.ResultCode.DONE:
-            raise refusal(id, f"to stop {name}", ack.code, ack.text)
+            raise refusal(id, f"to {type(message).__name__.lower()} {message.name}", ack.code, ack.text)
 
     async def call(
         self,
@@ -554,50 +573,83 @@ class Gateway:
         self._later_save(record)
 
     def _take_app(self, record: Record, status: m.AppStatus) -> None:
+        known = record.apps.get(status.name)
         record.apps[status.name] = status
         facts = AppInfo.of(status).describe()
         self.events.publish("app.state", record.row.id, facts.pop("name"), **facts)
+        target = record.desired.get(status.name)
+        # An app's status also repeats what was given up long ago, which is no news of a later attempt.
+        news = known is None or known.rejected != status.rejected or (target and target.verdict(known))
+        if target is not None and target.verdict(status) is Verdict.ROLLED_BACK and news:
+            self._spawn(self._give_up(record, status.name, target.package))
+        record.note()
 
-    async def _deploy(self, record: Record, name: str, module: bytes, progress: Progress) -> m.AppStatus:
-        id = record.row.id
-        digest = await self._store.save_module(module)
-        before = record.desired.get(name)
-        await self._want(record, name, digest)
+    async def _deploy(self, record: Record, package: Package, progress: Progress) -> m.AppStatus:
+        id, name = record.row.id, package.name
+        await self._store.save_package(package)
+        target = await self._want(record, package)
         try:
             while True:
                 session = await self._until_online(record)
                 try:
-                    return await transfer(session, name, module, progress)
+                    return await transfer(session, package, progress)
                 except SessionEndedError as error:
                     log.info(
                         "deployment goes on when the device is back", device=id, app=name, reason=str(error)
                     )
                 await self._until_online(record)
                 status = record.apps.get(name)
-                if status and status.digest.hex() == digest and status.state is m.AppState.RUNNING:
-                    return status
+                if status and target.verdict(status):
+                    return _running(id, target, status)
         except DeviceError:
-            await self._want(record, name, before)
+            await self._give_up(record, name, target.package)
             raise
 
-    async def _want(self, record: Record, name: str, digest: str | None) -> None:
-        if digest is None:
-            record.desired.pop(name, None)
+    async def _judged(self, record: Record, target: Wanted, name: str) -> m.AppStatus:
+        """Return a device's word on a package once its trial is over; the caller bounds the wait.
+
+        :raises DeviceError: it was given up, or has failed.
+        """
+        while True:
+            news = record.news
+            status = record.apps.get(name)
+            if status and target.verdict(status) not in (None, Verdict.TRIAL):
+                return _running(record.row.id, target, status)
+            await news.wait()
+
+    async def _want(self, record: Record, package: Package) -> Wanted:
+        """Have a device run a package from now on."""
+        before = record.desired.get(package.name)
+        if before is not None and before.package == package.id:
+            return before
+        target = replace(wanted(package), previous=before and replace(before, previous=None))
+        record.desired[package.name] = target
+        previous = before.package if before else None
+        await self._store.save_deployment(record.row.id, package.name, package.id, previous)
+        return target
+
+    async def _give_up(self, record: Record, name: str, package: str) -> None:
+        """Have a device run again what it was to run before a package."""
+        target = record.desired.get(name)
+        if target is None or target.package != package:
+            return
+        before = target.previous
+        if before is None:
+            del record.desired[name]
             await self._store.delete_deployment(record.row.id, name)
         else:
-            record.desired[name] = digest
-            await self._store.save_deployment(record.row.id, name, digest)
+            record.desired[name] = before
+            await self._store.save_deployment(record.row.id, name, before.package, None)
 
     async def _reconcile(self, record: Record, session: Session) -> None:
         """Give a device that has just connected the apps it is to run and has not."""
         async with record.deploying:
-            for name, digest in list(record.desired.items()):
-                status = record.apps.get(name)
-                if status and status.digest.hex() == digest and status.state in _KEPT_STATES:
+            for name, target in list(record.desired.items()):
+                if not target.lacked_by(record.apps.get(name)):
                     continue
                 try:
                     async with asyncio.timeout(self._config.restore_timeout):
-                        await transfer(session, name, await self._store.module(digest), _no_progress)
+                        await transfer(session, await self._store.package(target.package), _no_progress)
                 except SessionEndedError:
                     return
                 except (LabError, TimeoutError) as error:
@@ -636,8 +688,14 @@ class Gateway:
                 record.state = DeviceState.DISCONNECTED
         for app in await self._store.apps():
             self._records[app.device].apps[app.name] = status_of(app)
+        kept = {
+            package["id"]: Wanted(package["id"], bytes.fromhex(package["digest"]), package["sequence"])
+            for package in await self._store.packages()
+        }
         for deployment in await self._store.deployments():
-            self._records[deployment.device].desired[deployment.name] = deployment.digest
+            previous = kept[deployment.previous] if deployment.previous else None
+            target = replace(kept[deployment.package], previous=previous)
+            self._records[deployment.device].desired[deployment.name] = target
 
     def _later_save(self, record: Record) -> None:
         self._unsaved.add(record.row.id)
@@ -669,13 +727,10 @@ class Gateway:
             log.error("a task of the gateway failed", exc_info=task.exception())
 
 
-def _check_name(name: str) -> None:
-    try:
-        m.encode(m.Stop(name))
-    except m.BodyError as error:
-        raise UsageError(
-            f"{name!r} cannot be an app's name", hint="1 to 32 of A-Z a-z 0-9 . _ - are allowed"
-        ) from error
+def _running(device: str, target: Wanted, status: m.AppStatus) -> m.AppStatus:
+    if failure := why_not(device, target, status):
+        raise failure
+    return status
 
 
 def _text(payload: bytes) -> dict[str, str]:

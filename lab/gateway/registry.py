@@ -27,11 +27,14 @@ class DeviceState(StrEnum):
 class AppInfo:
     """An app as its device last reported it.
 
-    :param state: `receiving`, `running`, `stopped` or `failed`.
+    :param state: `receiving`, `trial` (it runs, and may yet be given up), `running`, `stopped` or `failed`.
     :param digest: SHA-256 of its module, hex.
     :param size: bytes of the module.
     :param memory: bytes of the device's memory it holds.
-    :param reason: why it failed, in the device's words.
+    :param reason: why it failed, or why `rejected` was given up, in the device's words.
+    :param sequence: of its package; 0 if nobody signed it.
+    :param version: of its package.
+    :param rejected: SHA-256, hex, of the module that the device gave up last; empty if there was none.
     """
 
     name: str
@@ -40,6 +43,14 @@ class AppInfo:
     size: int
     memory: int
     reason: str
+    sequence: int = 0
+    version: str = ""
+    rejected: str = ""
+
+    @property
+    def runs(self) -> bool:
+        """Whether it runs, on trial or for good."""
+        return self.state in ("trial", "running")
 
     @classmethod
     def of(cls, status: m.AppStatus) -> AppInfo:
@@ -51,6 +62,9 @@ class AppInfo:
             status.size,
             status.memory,
             status.reason,
+            status.sequence,
+            status.version,
+            status.rejected.hex(),
         )
 
     def describe(self) -> dict[str, Any]:
@@ -66,6 +80,8 @@ class DeviceInfo:
     :param paired: whether it was taken in; if not, it waits.
     :param apps: as it last reported them.
     :param desired: what it is to run: name to SHA-256 in hex.
+    :param development: whether it takes unsigned modules.
+    :param labels: what people call it by.
     """
 
     id: str
@@ -87,6 +103,8 @@ class DeviceInfo:
     max_module: int
     apps: tuple[AppInfo, ...]
     desired: dict[str, str]
+    development: bool
+    labels: dict[str, str]
 
     def describe(self) -> dict[str, Any]:
         """Return it as JSON."""
@@ -112,6 +130,8 @@ class Row:
     memory: int = 0
     memory_free: int = 0
     max_module: int = 0
+    development: bool = False
+    labels: dict[str, str] = field(default_factory=dict)
 
     def columns(self) -> dict[str, Any]:
         """Return it by column."""
@@ -119,6 +139,55 @@ class Row:
 
 
 _COLUMNS = tuple(column.name for column in fields(Row))
+
+
+class Verdict(StrEnum):
+    """What a device says has become of a package."""
+
+    TRIAL = "trial"
+    CONFIRMED = "confirmed"
+    ROLLED_BACK = "rolled-back"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A package that a device is to run.
+
+    :param package: its id.
+    :param digest: SHA-256 of its module.
+    :param sequence: its sequence number; 0 if nobody signed it.
+    :param previous: what the device goes back to, should it give this one up.
+    """
+
+    package: str
+    digest: bytes
+    sequence: int
+    previous: Wanted | None = None
+
+    def verdict(self, status: m.AppStatus | None) -> Verdict | None:
+        """Return what a device's word on the app says of this package; none if it does not speak of it."""
+        if status is None:
+            return None
+        if status.digest == self.digest and status.sequence == self.sequence:
+            return _VERDICTS.get(status.state)
+        return Verdict.ROLLED_BACK if status.rejected == self.digest else None
+
+    def lacked_by(self, status: m.AppStatus | None) -> bool:
+        """Tell whether a device that says this is to be sent it (again)."""
+        if status is None or status.state is m.AppState.RECEIVING:
+            return True
+        if status.digest == self.digest and status.sequence == self.sequence:
+            return False
+        # What it gave up it would give up again; and below what it has, it takes nothing.
+        return status.rejected != self.digest and status.sequence <= self.sequence
+
+
+_VERDICTS = {
+    m.AppState.TRIAL: Verdict.TRIAL,
+    m.AppState.RUNNING: Verdict.CONFIRMED,
+    m.AppState.FAILED: Verdict.FAILED,
+}
 
 
 class Record:
@@ -131,7 +200,8 @@ class Record:
         self.row = row
         self.session: Session | None = None
         self.apps: dict[str, m.AppStatus] = {}
-        self.desired: dict[str, str] = {}
+        self.desired: dict[str, Wanted] = {}
+        self.news = asyncio.Event()
         self.online = asyncio.Event()
         self.deploying = asyncio.Lock()
         self.silence: asyncio.TimerHandle | None = None
@@ -160,6 +230,12 @@ class Record:
         self.row.memory = hello.memory
         self.row.memory_free = hello.memory_free
         self.row.max_module = hello.max_module
+        self.row.development = bool(hello.development)
+
+    def note(self) -> None:
+        """Wake whoever waits for something to change here (`news`)."""
+        self.news.set()
+        self.news = asyncio.Event()
 
     def describe(self, *, paired: bool = True) -> DeviceInfo:
         """Return a picture of it."""
@@ -170,7 +246,7 @@ class Record:
             "paired": paired,
             "address": self.session.address if self.session else "",
             "apps": tuple(AppInfo.of(status) for status in self.apps.values()),
-            "desired": dict(self.desired),
+            "desired": {name: wanted.digest.hex() for name, wanted in self.desired.items()},
         }
         return DeviceInfo(**facts)
 
@@ -185,6 +261,9 @@ class Record:
                 "size": status.size,
                 "memory": status.memory,
                 "reason": status.reason,
+                "sequence": status.sequence,
+                "version": status.version,
+                "rejected": status.rejected.hex(),
             }
             for status in self.apps.values()
         ]
@@ -193,5 +272,13 @@ class Record:
 def status_of(row: tables.App) -> m.AppStatus:
     """Return an app's status from what the store holds."""
     return m.AppStatus(
-        row.name, m.AppState(row.state), bytes.fromhex(row.digest), row.size, row.memory, row.reason
+        row.name,
+        m.AppState(row.state),
+        bytes.fromhex(row.digest),
+        row.size,
+        row.memory,
+        row.reason,
+        row.sequence,
+        row.version,
+        bytes.fromhex(row.rejected),
     )

@@ -24,6 +24,13 @@ class SessionEndedError(LabError):
     """The session ended before the device answered."""
 
 
+class Judge(Protocol):
+    """Who can tell whether a device's word on an app is about the package it was sent."""
+
+    def verdict(self, status: m.AppStatus) -> object:
+        """Return what is said of it; nothing if it is not spoken of."""
+
+
 class Phase(Enum):
     """How far a session is."""
 
@@ -81,7 +88,7 @@ class Session:
         self._reader = m.Reader()
         self._ids = itertools.count(1)
         self._answers: dict[int, asyncio.Future[m.Message]] = {}
-        self._outcomes: dict[tuple[str, bytes], asyncio.Future[m.AppStatus]] = {}
+        self._outcomes: dict[str, tuple[Judge, asyncio.Future[m.AppStatus]]] = {}
         self._timer = self._expect("hello")
 
     # -- what the gateway does with it
@@ -140,11 +147,11 @@ class Session:
             raise refusal(self.device, what, found.code, found.text)
         raise DeviceError(f"{self.device} answered {what} with {type(found).__name__}")
 
-    def outcome(self, app: str, digest: bytes) -> asyncio.Future[m.AppStatus]:
-        """Return the future of the device's word that an app runs, or that it failed."""
+    def outcome(self, app: str, judge: Judge) -> asyncio.Future[m.AppStatus]:
+        """Return the future of the device's word on a package it was sent: it runs, or was given up."""
         future: asyncio.Future[m.AppStatus] = asyncio.get_running_loop().create_future()
-        self._outcomes[app, digest] = future
-        future.add_done_callback(lambda _: self._outcomes.pop((app, digest), None))
+        self._outcomes[app] = judge, future
+        future.add_done_callback(lambda _: self._outcomes.pop(app, None))
         return future
 
     def wait(self, why: str) -> None:
@@ -273,12 +280,8 @@ class Session:
         future.set_result(message)
 
     def _take_outcome(self, status: m.AppStatus) -> None:
-        future = self._outcomes.get((status.name, status.digest))
-        if (
-            future is not None
-            and not future.done()
-            and status.state in (m.AppState.RUNNING, m.AppState.FAILED)
-        ):
+        judge, future = self._outcomes.get(status.name, (None, None))
+        if judge is not None and future is not None and not future.done() and judge.verdict(status):
             future.set_result(status)
 
     def _expect(self, what: str) -> asyncio.TimerHandle:
@@ -294,7 +297,7 @@ class Session:
         ended = SessionEndedError(f"{self.device} is no longer connected: {reason}")
         for answer in list(self._answers.values()):
             _fail(answer, ended)
-        for outcome in list(self._outcomes.values()):
+        for _, outcome in list(self._outcomes.values()):
             _fail(outcome, ended)
         self._owner.on_over(self, reason)
 

@@ -127,6 +127,14 @@ def _check_signature(entry: Import | Export, signature: Signature, does: str) ->
         )
 
 
+def permissions(content: bytes, what: str) -> messages.Manifest:
+    """Return what a module asks to be allowed: its manifest, or what is harmless if it has none.
+
+    :raises LabError: its manifest is damaged.
+    """
+    return _manifest(binary.read(content), what) or messages.Manifest(1, _HARMLESS, (), 0, 0)
+
+
 def _manifest(module: Module, what: str) -> messages.Manifest | None:
     section = module.custom.get(SECTION)
     if section is None:

@@ -21,14 +21,18 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session, col, delete, func, select
 
-from lab.errors import LabError
+from lab.errors import LabError, NotFoundError
 from lab.home import Home
+from lab.packages import Package
+from lab.store import tables
 from lab.store.tables import App, Deployment, Device, Event, Module, Setting
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
 Row = Mapping[str, Any]
 """Columns by name. Rows written often are plain: an ORM object costs half a TLS handshake."""
+
+Json = dict[str, Any]
 
 T = TypeVar("T")
 
@@ -99,24 +103,63 @@ class Store:
 
     # -- what devices are to run
 
-    async def save_module(self, content: bytes) -> str:
-        """Keep a module; return its SHA-256 in hex."""
+    async def save_package(self, package: Package) -> None:
+        """Keep a package, and with it a version of its app."""
+        row = tables.Package(
+            id=package.id,
+            name=package.name,
+            version=package.version,
+            sequence=package.sequence,
+            publisher=package.publisher,
+            digest=package.digest.hex(),
+            envelope=package.envelope,
+            created=time.time(),
+        )
 
-        def work(session: Session) -> str:
-            digest = hashlib.sha256(content).hexdigest()
-            file = self._modules / f"{digest}.wasm"
-            if not file.exists():
-                self._modules.mkdir(parents=True, exist_ok=True)
-                temporary = file.with_suffix(".new")
-                with temporary.open("wb") as stream:
-                    stream.write(content)
-                    stream.flush()
-                    os.fsync(stream.fileno())
-                temporary.replace(file)
-            session.merge(Module(digest=digest, size=len(content), created=time.time()))
-            return digest
+        def work(session: Session) -> None:
+            if session.get(tables.Package, row.id) is not None and self._file(row.digest).exists():
+                return
+            self._keep(row.digest, package.module)
+            session.merge(Module(digest=row.digest, size=len(package.module), created=row.created))
+            session.merge(row)
 
-        return await self._write(work)
+        await self._write(work)
+
+    async def package(self, id: str) -> Package:
+        """Return a kept package.
+
+        :raises NotFoundError: there is none.
+        :raises LabError: its file is gone or damaged.
+        """
+        row = await self._read(lambda session: session.get(tables.Package, id))
+        if row is None:
+            raise NotFoundError(f"there is no package {id}", hint="see which there are: lab versions APP")
+        module = await self.module(row.digest)
+        if row.envelope:
+            return Package.signed(row.envelope, module, row.name)
+        return Package.unsigned(row.name, module)
+
+    async def packages(self, name: str | None = None) -> list[Json]:
+        """Describe the kept packages, the newest first.
+
+        :param name: only those of this app.
+        """
+        query = select(tables.Package, Module.size).join(Module)
+        if name is not None:
+            query = query.where(tables.Package.name == name)
+        query = query.order_by(col(tables.Package.created).desc(), col(tables.Package.sequence).desc())
+
+        def work(session: Session) -> list[Json]:
+            return [
+                {
+                    **row.model_dump(exclude={"envelope"}),
+                    "size": size,
+                    "signed": bool(row.envelope),
+                }
+                for row, size in session.exec(query)
+            ]
+
+        return await self._read(work)
 
     async def module(self, digest: str) -> bytes:
         """Return a module's bytes.
@@ -125,7 +168,7 @@ class Store:
         """
 
         def work() -> bytes:
-            file = self._modules / f"{digest}.wasm"
+            file = self._file(digest)
             try:
                 content = file.read_bytes()
             except OSError as error:
@@ -140,9 +183,12 @@ class Store:
         """Return what every device is to run."""
         return await self._read(lambda session: list(session.exec(select(Deployment))))
 
-    async def save_deployment(self, device: str, name: str, digest: str) -> None:
-        """Have a device run an app from now on."""
-        row = Deployment(device=device, name=name, digest=digest, created=time.time())
+    async def save_deployment(self, device: str, name: str, package: str, previous: str | None) -> None:
+        """Have a device run a package from now on.
+
+        :param previous: the package it goes back to, should it give this one up.
+        """
+        row = Deployment(device=device, name=name, package=package, previous=previous, created=time.time())
         await self._write(lambda session: session.merge(row))
 
     async def delete_deployment(self, device: str, name: str) -> None:
@@ -218,6 +264,22 @@ class Store:
     async def save_setting(self, key: str, value: Any) -> None:
         """Remember a choice (JSON) of the user's."""
         await self._write(lambda session: session.merge(Setting(key=key, value=value)))
+
+    # -- files
+
+    def _file(self, digest: str) -> Path:
+        return self._modules / f"{digest}.wasm"
+
+    def _keep(self, digest: str, content: bytes) -> None:
+        """Write a module's file, whole or not at all, and such that it outlives a power cut."""
+        self._modules.mkdir(parents=True, exist_ok=True)
+        file = self._file(digest)
+        temporary = file.with_suffix(".new")
+        with temporary.open("wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(file)
 
     # -- the worker
 

@@ -27,6 +27,8 @@ class Device(SQLModel, table=True):
     memory: int = Field(default=0, sa_type=BigInteger)
     memory_free: int = Field(default=0, sa_type=BigInteger)
     max_module: int = Field(default=0, sa_type=BigInteger)
+    development: bool = False
+    labels: dict[str, str] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
 
 
 class Module(SQLModel, table=True):
@@ -37,12 +39,26 @@ class Module(SQLModel, table=True):
     created: float
 
 
+class Package(SQLModel, table=True):
+    """A kept version of an app. `envelope` is what its publisher signed, empty if nobody did."""
+
+    id: str = Field(primary_key=True)
+    name: str = Field(index=True)
+    version: str
+    sequence: int = Field(sa_type=BigInteger)
+    publisher: str
+    digest: str = Field(foreign_key="module.digest")
+    envelope: bytes
+    created: float
+
+
 class Deployment(SQLModel, table=True):
-    """An app that a device is to run."""
+    """An app that a device is to run, and what it ran before, should it give this one up."""
 
     device: str = Field(sa_column=Column(ForeignKey("device.id", ondelete="CASCADE"), primary_key=True))
     name: str = Field(primary_key=True)
-    digest: str = Field(foreign_key="module.digest")
+    package: str = Field(foreign_key="package.id")
+    previous: str | None = Field(default=None, foreign_key="package.id")
     created: float
 
 
@@ -56,6 +72,9 @@ class App(SQLModel, table=True):
     size: int = Field(sa_type=BigInteger)
     memory: int = Field(sa_type=BigInteger)
     reason: str
+    sequence: int = Field(default=0, sa_type=BigInteger)
+    version: str = ""
+    rejected: str = ""
 
 
 class Event(SQLModel, table=True):

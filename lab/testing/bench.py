@@ -32,6 +32,7 @@ from lab.gateway import Config
 from lab.home import Home
 from lab.lab import Json, Lab
 from lab.modules import read_module
+from lab.packages import Package
 from lab.testing.device import Device
 from lab.testing.gateway import Gateway
 
@@ -142,8 +143,9 @@ class Bench:
         """
         found, module = self._module(app, language)
         ids = [device.id for device in devices]
-        rows = self.call(lambda: self.lab.deploy(ids, name or found, module, timeout=timeout))
-        failed = [row for row in rows if row["state"] != "running"]
+        package = Package.unsigned(name or found, module)
+        rows = self.call(lambda: self.lab.deploy(ids, package, timeout=timeout))
+        failed = [row for row in rows if row["state"] not in ("trial", "running")]
         if failed:
             raise DeviceError("\n".join(f"{row['device']}: {row['reason']}" for row in failed))
         return rows

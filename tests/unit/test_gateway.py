@@ -26,6 +26,7 @@ from lab.events import Event, Events
 from lab.gateway import Config, DeviceState, Gateway
 from lab.gateway.tls import Connection
 from lab.home import Home
+from lab.packages import Package
 from lab.pki import Authority, Issued, ec_key
 from lab.store import Store
 from lab.wire import messages as m
@@ -36,6 +37,7 @@ pytestmark = pytest.mark.anyio
 
 MODULE = b"\0asm\1\0\0\0" + bytes(range(256)) * 20
 DIGEST = hashlib.sha256(MODULE).digest()
+PACKAGE = Package.unsigned("app", MODULE)
 
 
 @pytest.fixture(params=["uvloop", "asyncio"])
@@ -156,7 +158,7 @@ async def test_each_message_is_one_record(site: Site) -> None:
     sizes = []
     feed = client.inbox.feed
     client.inbox.feed = lambda data: (sizes.append(len(data)), feed(data))[1]  # type: ignore[method-assign]
-    await site.gateway.deploy("dev-1", "app", MODULE)
+    await site.gateway.deploy("dev-1", PACKAGE)
     assert [len(chunk.data) for chunk in firmware.chunks] == [3584, len(MODULE) - 3584]
     issued = site.authority.issue("dev-1")
     context = client_context(site.authority.certificate_file, issued)
@@ -188,7 +190,7 @@ async def test_each_message_is_one_record(site: Site) -> None:
         assert isinstance(welcome, m.Welcome)
         tls.write(m.encode(m.Ready(welcome.uuid)))
         stream = b""
-        work = asyncio.create_task(site.gateway.deploy("dev-1", "app", MODULE, timeout=5))
+        work = asyncio.create_task(site.gateway.deploy("dev-1", PACKAGE, timeout=5))
         reader = m.Reader()
         seen: list[m.Message] = []
         while len(seen) < 3:
@@ -250,7 +252,7 @@ async def test_an_unknown_device_waits_until_it_is_accepted(site: Site) -> None:
     assert (await site.seen("device.waiting")).device == "dev-1"
     assert await site.store.devices() == []
     with pytest.raises(UsageError, match="waits to be accepted"):
-        await site.gateway.deploy("dev-1", "app", MODULE)
+        await site.gateway.deploy("dev-1", PACKAGE)
     await site.gateway.accept("dev-1")
     welcome, _ = await client.expect(m.Welcome)
     client.send(m.Ready(welcome.uuid))
@@ -305,7 +307,7 @@ async def test_a_waiting_device_that_leaves_is_no_longer_listed(site: Site) -> N
 
 async def test_a_forgotten_device_has_to_pair_again(site: Site) -> None:
     await site.device()
-    await site.gateway.deploy("dev-1", "app", MODULE)
+    await site.gateway.deploy("dev-1", PACKAGE)
     await site.gateway.forget("dev-1")
     await asyncio.wait_for(site.tasks[0], 10)
     assert await site.store.devices() == []
@@ -389,7 +391,7 @@ async def test_a_device_that_leaves_is_disconnected(site: Site) -> None:
 async def test_a_restarted_gateway_has_lost_nothing(tmp_path: Path) -> None:
     async with running(tmp_path) as site:
         _, firmware = await site.device()
-        await site.gateway.deploy("dev-1", "app", MODULE)
+        await site.gateway.deploy("dev-1", PACKAGE)
         before = site.gateway.device("dev-1")
         await site.restart()
         after = site.gateway.device("dev-1")
@@ -675,7 +677,7 @@ async def test_deploy_waits_for_the_device_s_word(site: Site) -> None:
     _, firmware = await site.device()
     steps: list[tuple[int, int]] = []
     app = await site.gateway.deploy(
-        "dev-1", "app", MODULE, progress=lambda taken, total: steps.append((taken, total))
+        "dev-1", PACKAGE, progress=lambda taken, total: steps.append((taken, total))
     )
     assert (app.name, app.state, app.digest) == ("app", "running", DIGEST.hex())
     assert bytes(firmware.module) == MODULE
@@ -702,7 +704,7 @@ async def test_two_chunks_are_on_the_way(site: Site) -> None:
             answer(message, id)
 
     firmware.answer = hold  # type: ignore[method-assign]
-    deploying = asyncio.create_task(site.gateway.deploy("dev-1", "app", MODULE))
+    deploying = asyncio.create_task(site.gateway.deploy("dev-1", PACKAGE))
     await asyncio.wait_for(two.wait(), 10)
     client.send(m.Heartbeat(1, 2, 3, 4))
     await site.seen("device.heartbeat")
@@ -717,7 +719,7 @@ async def test_a_failed_app_is_said_in_the_device_s_words(site: Site) -> None:
     _, firmware = await site.device()
     firmware.outcome = (m.AppState.FAILED, "import env.launch is not offered")
     with pytest.raises(DeviceError, match=r"app failed on dev-1: import env\.launch is not offered"):
-        await site.gateway.deploy("dev-1", "app", MODULE)
+        await site.gateway.deploy("dev-1", PACKAGE)
     assert site.gateway.device("dev-1").apps[0].state == "failed"
     assert site.gateway.device("dev-1").desired == {}
     assert await site.store.deployments() == []
@@ -725,10 +727,10 @@ async def test_a_failed_app_is_said_in_the_device_s_words(site: Site) -> None:
 
 async def test_a_refused_update_leaves_the_old_app_wanted(site: Site) -> None:
     _, firmware = await site.device()
-    await site.gateway.deploy("dev-1", "app", MODULE)
+    await site.gateway.deploy("dev-1", PACKAGE)
     firmware.on_end = lambda module: m.Ack(m.ResultCode.OUT_OF_MEMORY, "the pool is full", 0)
     with pytest.raises(DeviceError, match="dev-1 refused app: the pool is full"):
-        await site.gateway.deploy("dev-1", "app", MODULE + b"\0")
+        await site.gateway.deploy("dev-1", Package.unsigned("app", MODULE + b"\0"))
     assert site.gateway.device("dev-1").desired == {"app": DIGEST.hex()}
 
 
@@ -740,7 +742,7 @@ async def test_the_device_s_refusal_at_the_end(site: Site, code: m.ResultCode, t
     _, firmware = await site.device()
     firmware.on_end = lambda module: m.Ack(code, text, 0)
     with pytest.raises(DeviceError, match=f"dev-1 refused app: {said}"):
-        await site.gateway.deploy("dev-1", "app", MODULE)
+        await site.gateway.deploy("dev-1", PACKAGE)
 
 
 async def test_a_truncated_chunk_is_found_by_the_device_s_digest(site: Site) -> None:
@@ -754,7 +756,7 @@ async def test_a_truncated_chunk_is_found_by_the_device_s_digest(site: Site) -> 
 
     firmware.on_chunk = truncate
     with pytest.raises(DeviceError, match="the digest differs"):
-        await site.gateway.deploy("dev-1", "app", MODULE)
+        await site.gateway.deploy("dev-1", PACKAGE)
 
 
 async def test_a_device_that_is_elsewhere_in_the_module_gets_what_it_lacks(site: Site) -> None:
@@ -768,7 +770,7 @@ async def test_a_device_that_is_elsewhere_in_the_module_gets_what_it_lacks(site:
         return None
 
     firmware.on_chunk = lose
-    assert (await site.gateway.deploy("dev-1", "app", MODULE)).state == "running"
+    assert (await site.gateway.deploy("dev-1", PACKAGE)).state == "running"
     assert bytes(firmware.module) == MODULE
 
 
@@ -777,7 +779,7 @@ async def test_a_device_that_never_agrees_on_the_offset_is_given_up(site: Site, 
     _, firmware = await site.device()
     firmware.on_chunk = lambda chunk, expected: m.Ack(m.ResultCode.WRONG_OFFSET, "no", offset)
     with pytest.raises(DeviceError, match=r"no$|which has"):
-        await site.gateway.deploy("dev-1", "app", MODULE)
+        await site.gateway.deploy("dev-1", PACKAGE)
 
 
 async def test_a_deployment_goes_on_after_a_reconnect(site: Site) -> None:
@@ -791,7 +793,7 @@ async def test_a_deployment_goes_on_after_a_reconnect(site: Site) -> None:
         return None
 
     firmware.on_chunk = breaks
-    deploying = asyncio.create_task(site.gateway.deploy("dev-1", "app", MODULE))
+    deploying = asyncio.create_task(site.gateway.deploy("dev-1", PACKAGE))
     await asyncio.wait_for(broken.wait(), 10)
     await site.until(DeviceState.DISCONNECTED)
     again = await site.open()
@@ -810,7 +812,7 @@ async def test_a_deployment_times_out_and_is_made_up_for(site: Site) -> None:
     client, firmware = await site.device()
     firmware.answer = lambda message, id: None  # type: ignore[method-assign]
     with pytest.raises(LabTimeoutError, match=r"within 0\.2 s that app runs"):
-        await site.gateway.deploy("dev-1", "app", MODULE, timeout=0.2)
+        await site.gateway.deploy("dev-1", PACKAGE, timeout=0.2)
     await client.close()
     await site.until(DeviceState.DISCONNECTED)
     _, fresh = await site.device()
@@ -820,8 +822,8 @@ async def test_a_deployment_times_out_and_is_made_up_for(site: Site) -> None:
 
 async def test_a_device_that_was_reset_gets_its_apps_back(site: Site) -> None:
     client, firmware = await site.device()
-    await site.gateway.deploy("dev-1", "one", MODULE)
-    await site.gateway.deploy("dev-1", "two", MODULE + b"\0")
+    await site.gateway.deploy("dev-1", Package.unsigned("one", MODULE))
+    await site.gateway.deploy("dev-1", Package.unsigned("two", MODULE + b"\0"))
     two = firmware.apps["two"]
     await client.close()
     await site.until(DeviceState.DISCONNECTED)
@@ -836,7 +838,7 @@ async def test_a_device_that_was_reset_gets_its_apps_back(site: Site) -> None:
 
 async def test_an_app_that_failed_is_not_sent_again_and_again(site: Site) -> None:
     client, _ = await site.device()
-    await site.gateway.deploy("dev-1", "app", MODULE)
+    await site.gateway.deploy("dev-1", PACKAGE)
     failed = m.AppStatus("app", m.AppState.FAILED, DIGEST, len(MODULE), 0, "trap")
     client.send(m.AppStatusChanged(failed))
     await site.seen("app.state", state="failed")
@@ -849,7 +851,7 @@ async def test_an_app_that_failed_is_not_sent_again_and_again(site: Site) -> Non
 
 async def test_an_app_that_cannot_be_restored_is_said(site: Site) -> None:
     client, _ = await site.device()
-    await site.gateway.deploy("dev-1", "app", MODULE)
+    await site.gateway.deploy("dev-1", PACKAGE)
     await client.close()
     await site.until(DeviceState.DISCONNECTED)
     (site.home.root / "modules" / f"{DIGEST.hex()}.wasm").write_bytes(b"damaged")
@@ -873,17 +875,17 @@ async def test_what_cannot_be_deployed_is_not_even_sent(
 ) -> None:
     _, firmware = await site.device()
     with pytest.raises(UsageError, match=why):
-        await site.gateway.deploy("dev-1", name, module)
+        await site.gateway.deploy("dev-1", Package.unsigned(name, module))
     assert firmware.begun == []
     assert await site.store.deployments() == []
 
 
 async def test_nobody_to_deploy_to(site: Site) -> None:
     with pytest.raises(UsageError, match="the device ghost is not known"):
-        await site.gateway.deploy("ghost", "app", MODULE)
+        await site.gateway.deploy("ghost", PACKAGE)
     await site.gateway.register("off", "native", "native")
     with pytest.raises(LabError, match="off is not connected: it is registered"):
-        await site.gateway.deploy("off", "app", MODULE)
+        await site.gateway.deploy("off", PACKAGE)
 
 
 async def test_call(site: Site) -> None:
@@ -914,7 +916,7 @@ async def test_a_call_fails_when_the_device_leaves(site: Site) -> None:
 
 async def test_stop_app(site: Site) -> None:
     client, firmware = await site.device()
-    await site.gateway.deploy("dev-1", "app", MODULE)
+    await site.gateway.deploy("dev-1", PACKAGE)
     await site.gateway.stop_app("dev-1", "app")
     assert firmware.stopped == ["app"]
     assert await site.gateway.list_apps("dev-1") == []

@@ -19,11 +19,13 @@ from sqlmodel import SQLModel
 from lab.errors import LabError
 from lab.events import Events
 from lab.home import Home
+from lab.packages import Package
 from lab.store import Store, tables
 
 pytestmark = pytest.mark.anyio
 
 MODULE = b"\0asm\1\0\0\0"
+PACKAGE = Package.unsigned("app", MODULE)
 
 
 @pytest.fixture
@@ -71,8 +73,10 @@ async def test_deleting_a_device_deletes_what_is_its_own(home: Home) -> None:
     async with Store(home) as store:
         for id in ("dev", "other"):
             await store.save_device(device(id))
-            await store.save_deployment(id, "app", await store.save_module(MODULE))
+            await store.save_package(PACKAGE)
+            await store.save_deployment(id, "app", PACKAGE.id, None)
         app = {"device": "dev", "name": "app", "state": 1, "digest": "", "size": 8, "memory": 1, "reason": ""}
+        app |= {"sequence": 0, "version": "", "rejected": ""}
         row = device().model_dump() | {"state": "connected"}
         await store.save_reports([row], [app])
         assert (await store.devices())[0].state == "connected"
@@ -87,9 +91,11 @@ async def test_deleting_a_device_deletes_what_is_its_own(home: Home) -> None:
 
 async def test_modules_are_kept_by_digest_and_checked(home: Home) -> None:
     async with Store(home) as store:
-        digest = await store.save_module(MODULE)
-        assert await store.save_module(MODULE) == digest
+        await store.save_package(PACKAGE)
+        await store.save_package(PACKAGE)
+        digest = PACKAGE.digest.hex()
         assert await store.module(digest) == MODULE
+        assert await store.package(PACKAGE.id) == PACKAGE
         file = home.root / "modules" / f"{digest}.wasm"
         file.write_bytes(MODULE + b"\0")
         with pytest.raises(LabError, match="damaged"):
@@ -113,18 +119,20 @@ KILLED = """
 import asyncio, os, sys
 from pathlib import Path
 from lab.home import Home
+from lab.packages import Package
 from lab.store import Store, tables
 
 async def main():
     store = await Store(Home(Path(sys.argv[1]))).__aenter__()
-    digest = await store.save_module(b"\\0asm\\1\\0\\0\\0")
+    package = Package.unsigned("app", b"\\0asm\\1\\0\\0\\0")
+    await store.save_package(package)
     number = 0
     while True:
         id = f"dev-{number}"
         await store.save_device(
             tables.Device(id=id, board="b", engine="native", created=1.0, state="registered")
         )
-        await store.save_deployment(id, "app", digest)
+        await store.save_deployment(id, "app", package.id, None)
         os.write(1, f"{number}\\n".encode())
         number += 1
 

@@ -35,10 +35,11 @@ from lab.engines.renode import RenodeEngine
 from lab.engines.serial import SerialEngine
 from lab.errors import LabError, LabTimeoutError, UsageError
 from lab.events import Event, Events
+from lab.faults import Faults, parse
 from lab.gateway import AppInfo, Config, DeviceInfo, DeviceState, Gateway
 from lab.home import Home
 from lab.packages import Package
-from lab.pki import Authority, check_device_id, publisher_keys
+from lab.pki import GATEWAY, Authority, check_device_id, publisher_keys
 from lab.store import Store
 from lab.waiting import Gate
 
@@ -350,7 +351,41 @@ class Lab:
         await self.gateway.stop()
         await self.gateway.start()
 
+    # -- faults
+
+    async def fault(
+        self, target: str, fault: str, *, duration: float | None = None, **parameters: object
+    ) -> Json:
+        """Make something go wrong; return it as `faults` does. Another of its kind there ends first.
+
+        :param target: a device under power, or ``gateway.lab``.
+        :param fault: its name; names and parameters: `lab.faults.known`, docs/faults.md.
+        :param duration: seconds it lasts; without, until it is cleared or the device has no power any more.
+        :raises UsageError: there is no such fault, or it cannot be there; says why.
+        :raises LabError: the device is off.
+        """
+        return await self._faults.set(self._target(target), parse(fault, parameters), duration, self._tasks)
+
+    def faults(self, target: str) -> list[Json]:
+        """Return the faults in force on a device, or at the gateway (``gateway.lab``)."""
+        if target != GATEWAY and target not in self._powered:
+            self.gateway.device(target)
+            return []
+        return self._faults.active(self._target(target))
+
+    async def clear_faults(self, target: str, fault: str | None = None) -> list[Json]:
+        """End the faults in force on a device or at the gateway; return them.
+
+        :param fault: only those of this name.
+        """
+        if not self.faults(target):
+            return []
+        return await self._faults.clear(self._target(target), fault)
+
     # -- behind it
+
+    def _target(self, name: str) -> Device | None:
+        return None if name == GATEWAY else self.powered(name)
 
     def _describe(self, info: DeviceInfo) -> Json:
         device = self._powered.get(info.id)

@@ -82,11 +82,11 @@ class Hits:
                 if self._left == 0:
                     self._spent()
             return
-        index: float = self._gap
-        while index < length:
-            yield int(index)
-            index += 1 + self._draw()
-        self._gap = index - length
+        at = self._gap
+        while at < length:
+            yield int(at)
+            at += 1 + self._draw()
+        self._gap = at - length
 
     def _draw(self) -> float:
         """Return how many bytes go by before the next hit: geometric, so the work is one draw a hit."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lab.cli._output import AsJson, emit, size, state, table, talk
+from lab.cli.fault import words
 from lab.client import Client
 from lab.home import Home
 
@@ -21,7 +22,18 @@ def ps(as_json: AsJson = False) -> None:
 
 def _show(devices: list[dict[str, Any]]) -> None:
     table(
-        ("DEVICE", "BOARD", "ENGINE", "STATE", "PID", "BOOTS", "LAST BOOT", "APPS", "APP MEMORY FREE"),
+        (
+            "DEVICE",
+            "BOARD",
+            "ENGINE",
+            "STATE",
+            "PID",
+            "BOOTS",
+            "LAST BOOT",
+            "APPS",
+            "APP MEMORY FREE",
+            "FAULTS",
+        ),
         [
             (
                 device["id"],
@@ -33,6 +45,7 @@ def _show(devices: list[dict[str, Any]]) -> None:
                 device["boot_reason"] or "-",
                 " ".join(app["name"] for app in device["apps"]) or "-",
                 size(device["memory_free"]) if device["memory"] else "-",
+                ", ".join(map(words, device["faults"])) or "-",
             )
             for device in devices
         ],

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
+    import signal
+
     from anyio.abc import ByteStream
 
     from lab.boards import Board
@@ -84,6 +86,14 @@ class Machine(Protocol):
 
     async def wait(self) -> Exit:
         """Return when it has ended, by itself or by `stop`."""
+
+
+@runtime_checkable
+class OwnProcess(Protocol):
+    """A machine that has a process to itself."""
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send the process a signal that the machine did not ask for; nothing happens if it has ended."""
 
 
 class Engine(Protocol):

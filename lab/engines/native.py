@@ -100,6 +100,10 @@ class NativeMachine:
         """
         self._send(signal.SIGCONT, "be resumed")
 
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send its process a signal that the machine did not ask for; nothing happens if it has ended."""
+        self._process.send(number)
+
     async def wait(self) -> Exit:
         """Return when it has ended, by itself or by `stop`."""
         code = await self._process.wait()

@@ -138,6 +138,10 @@ class QemuMachine:
         async with self._commanding:
             await self._execute(await self._connected(), "cont")
 
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send its process a signal that the machine did not ask for; nothing happens if it has ended."""
+        self._process.send(number)
+
     async def wait(self) -> Exit:
         """Return when it has ended, by itself or by `stop`."""
         code = await self._process.wait()

@@ -70,6 +70,8 @@ def update(
     """Update nodes through their hub. A node that is not healthy afterwards goes back to what it had."""
     if sum((plugins, host, all_, native)) != 1:
         raise UsageError("what is to be updated?", hint="give one of --plugins, --host, --all, --native")
+    if not plugins and wheel is None:
+        raise UsageError("a program is updated with the lab's wheel", hint="give --wheel FILE")
     from lab.node.config import load
     from lab.node.rollout import Hub
 

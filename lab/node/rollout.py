@@ -49,15 +49,15 @@ class Hub:
         done: dict[str, Any] = {"node": name, "plugins": [], "release": None}
         if components:
             wanted = {file.stem: self._upload(file) for file in components}
-            self._request("POST", f"/api/nodes/{quote(name, safe='')}/update", {"plugins": wanted})
-            done["plugins"] = list(wanted)
+            answer = self._request("POST", f"/api/nodes/{quote(name, safe='')}/update", {"plugins": wanted})
+            done["plugins"] = list(answer["plugins"])
         if wheel is not None:
             digest = self._upload(wheel)
             self._request("POST", f"/api/nodes/{quote(name, safe='')}/update", {"program": digest})
             self._wait(name, digest)
             done["release"] = digest
         if not components and wheel is None:
-            raise UsageError("there is nothing to update with", hint="give --wheel FILE, or --wasm FOLDER")
+            raise UsageError("there is no plugin to update with", hint="give --wasm FOLDER")
         return done
 
     def _port(self) -> int:

@@ -12,7 +12,7 @@ from typing import Any
 
 from lab.errors import LabError
 from lab.node.releases import Releases
-from lab.plugins.host import Host, State
+from lab.plugins.host import NOT_TAKEN, Host, Identity, State, identity
 
 _TRIAL_SECONDS = 60.0
 _POLL_SECONDS = 0.1
@@ -63,19 +63,21 @@ async def fetched(digest: str, fetch: Fetch) -> bytes:
 async def update_plugins(host: Host, wanted: dict[str, str], fetch: Fetch) -> dict[str, Any]:
     """Replace plugins; all stay as they were if one of the new ones is not healthy.
 
-    :param wanted: per plugin the digest of its component.
+    :param wanted: per plugin the digest of its component; those that this node does not run are left out.
     :raises LabError: it was rolled back; says why.
     """
     for name in wanted:
         if not name.replace("-", "").replace("_", "").isalnum():
             raise LabError(f"{name!r} cannot be a plugin's name")
+    wanted = {name: digest for name, digest in wanted.items() if host.runs(name)}
+    if not wanted:
+        raise LabError("this node runs none of these plugins")
     contents = {name: await fetched(digest, fetch) for name, digest in wanted.items()}
     files = {name: host.folder / f"{name}.wasm" for name in wanted}
     before = {name: file.read_bytes() if file.exists() else None for name, file in files.items()}
     try:
-        for name, content in contents.items():
-            _place(files[name], content)
-        await asyncio.gather(*(_settled(host, name, digest) for name, digest in wanted.items()))
+        placed = {name: _place(files[name], content) for name, content in contents.items()}
+        await asyncio.gather(*(_settled(host, name, wanted[name], placed[name]) for name in wanted))
     except LabError as error:
         for name, old in before.items():
             if old is None:
@@ -98,15 +100,15 @@ async def update_program(releases: Releases, digest: str, fetch: Fetch) -> dict[
         raise LabError(f"this is no release: {error}") from error
 
 
-async def _settled(host: Host, name: str, digest: str) -> None:
-    """Return when the plugin of this digest has answered.
+async def _settled(host: Host, name: str, digest: str, placed: Identity) -> None:
+    """Return when the plugin of this digest, in the file that was placed, has answered.
 
     :raises LabError: it was not taken, fails, or does not answer in time.
     """
     for _ in range(int(_TRIAL_SECONDS / _POLL_SECONDS)):
         plugin = host.plugins.get(name)
-        if plugin is not None:
-            if plugin.error.startswith("its file was not taken"):
+        if plugin is not None and plugin.seen == placed:  # what is said of an older file is not of this one
+            if plugin.error.startswith(NOT_TAKEN):
                 raise LabError(f"{name}: {plugin.error}")
             loaded = plugin.successor is not None and plugin.successor[0].digest == digest
             if plugin.digest == digest and plugin.answered:  # a complaint about its sensor is an answer
@@ -119,7 +121,9 @@ async def _settled(host: Host, name: str, digest: str) -> None:
     raise LabError(f"{name}: it has not answered after {_TRIAL_SECONDS:g} s")
 
 
-def _place(file: Path, content: bytes) -> None:
+def _place(file: Path, content: bytes) -> Identity:
     temporary = file.with_name(f".{file.name}.{os.getpid()}")
     temporary.write_bytes(content)
+    placed = identity(temporary)  # which a rename does not change
     temporary.replace(file)
+    return placed

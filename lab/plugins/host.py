@@ -30,10 +30,24 @@ from lab.plugins.worlds import DEFAULT, World, worlds
 _SCAN_SECONDS = 0.2
 _BACKOFF = (1.0, 60.0)  # s after the first failure, and at most
 _GRACE = 2.0  # s beyond Limits.wait until a thread that has not come back is given up
+NOT_TAKEN = "its file was not taken"
+"""How `Plugin.error` begins if the file that is there now is not what runs."""
 _SENSOR = "lab:plugin/sensor@0.1.0"
 _PAGE = "lab:plugin/page@0.1.0"
 
 T = TypeVar("T")
+
+Identity = tuple[int, int, int]
+"""What is another once a file has been written or replaced."""
+
+
+def identity(file: Path) -> Identity:
+    """Return a file's.
+
+    :raises FileNotFoundError: it is not there.
+    """
+    status = file.stat()
+    return status.st_mtime_ns, status.st_size, status.st_ino
 
 
 class State(StrEnum):
@@ -145,7 +159,7 @@ class Plugin:
     """In a row."""
     milliseconds: float = 0.0
     """Of the last call."""
-    seen: tuple[int, int, int] | None = None
+    seen: Identity | None = None
     compiled: Compiled | None = None
     guest: Guest | None = None
     successor: tuple[Compiled, Guest] | None = None
@@ -189,7 +203,7 @@ class Host:
         self._grant = grant
         self._journal = journal
         self._clock = clock
-        self._unstable: dict[str, tuple[int, int, int]] = {}
+        self._unstable: dict[str, Identity] = {}
 
     async def run(self) -> None:
         """Follow the folder for ever."""
@@ -204,11 +218,10 @@ class Host:
 
     async def scan(self) -> None:
         """Look at the folder once. A file is loaded once two looks in a row saw it the same: it is whole."""
-        found: dict[str, tuple[int, int, int]] = {}
+        found: dict[str, Identity] = {}
         for file in sorted(self.folder.glob("[!.]*.wasm")):
             with contextlib.suppress(FileNotFoundError):
-                status = file.stat()
-                found[file.stem] = (status.st_mtime_ns, status.st_size, status.st_ino)
+                found[file.stem] = identity(file)
         for name in [name for name in self.plugins if name not in found]:
             await self._forget(self.plugins.pop(name))
         for name, seen in found.items():
@@ -227,6 +240,10 @@ class Host:
         first = ("dht22", "bme680", "node-monitor")
         names = [name for name, plugin in self.plugins.items() if _SENSOR in plugin.world.exports]
         return sorted(names, key=lambda name: (first.index(name) if name in first else len(first), name))
+
+    def runs(self, name: str) -> bool:
+        """Return whether a plugin of this name is run if its file is there."""
+        return self._grant(name).enabled
 
     def measures(self, name: str) -> bool:
         """Return whether a plugin is called every cycle."""
@@ -280,7 +297,7 @@ class Host:
 
     # -- loading
 
-    async def _load(self, name: str, seen: tuple[int, int, int], grant: Grant) -> None:
+    async def _load(self, name: str, seen: Identity, grant: Grant) -> None:
         world = worlds().get(grant.world or (name if name in worlds() else DEFAULT))
         plugin = self.plugins.get(name)
         if plugin is None:
@@ -288,6 +305,8 @@ class Host:
             plugin = Plugin(name, file, world or worlds()[DEFAULT], grant, Worker(f"plugin {name}"))
             self.plugins[name] = plugin
         plugin.seen = seen
+        if plugin.error.startswith(NOT_TAKEN):  # that was another file
+            plugin.error = ""
         try:
             if world is None:
                 raise PluginError(
@@ -299,7 +318,7 @@ class Host:
                 lambda: Guest(self._runtime, compiled, world, grant.functions, grant.limits)
             )
         except (LabError, OSError) as error:
-            plugin.error = f"its file was not taken: {error}"
+            plugin.error = f"{NOT_TAKEN}: {error}"
             if plugin.guest is None:
                 plugin.state = State.REJECTED
             self._journal("error", name, plugin.error + ("; the old one goes on" if plugin.guest else ""))
@@ -376,7 +395,7 @@ class Host:
         if plugin.failures:
             self._journal("info", plugin.name, f"works again after {plugin.failures} failures")
         plugin.state, plugin.failures = State.RUNNING, 0
-        if plugin.successor is None and not plugin.error.startswith("its file"):
+        if plugin.successor is None and not plugin.error.startswith(NOT_TAKEN):
             plugin.error = ""
 
 

@@ -127,10 +127,22 @@ def test_plugins_are_updated_on_the_target_only_and_rolled_back_when_bad(
             with pytest.raises(LabError, match=r"not taken(.|\n)*rolled back"):
                 hub.hub.update("spoke", [broken], None, native=False)
             assert (tmp_path / "build" / "spoke-plugins" / "dht22.wasm").read_bytes() == new.read_bytes()
+            # Neither a bad file from before nor a plugin that does not run there is a reason to refuse.
+            install(broken, tmp_path / "build" / "spoke-plugins")
+            until(lambda: "not taken" in error(hub, "dht22"))
+            done = hub.hub.update("spoke", [new, built("dashboard")], None, native=False)
+            assert done["plugins"] == ["dht22"]
+            until(lambda: not error(hub, "dht22"))
+            with pytest.raises(LabError, match="runs none"):
+                hub.hub.update("spoke", [built("dashboard")], None, native=False)
             with pytest.raises(LabError, match="launcher"):
                 hub.hub.update("spoke", [], write(tmp_path, newer("9.9.9")), native=False)
         finally:
             process.terminate()
+
+
+def error(hub: Cluster, plugin: str) -> str:
+    return next(str(one["error"]) for one in hub.state("spoke")["plugins"] if one["name"] == plugin)
 
 
 def write(folder: Path, content: bytes) -> Path:

@@ -40,12 +40,13 @@ def main() -> int:
     print(f"{'target':10} {'executions':>12} {'edges':>7} {'features':>9}")
     for run in runs:
         print(f"{run.target:10} {run.executions:12,} {run.coverage:7,} {run.features:9,}")
-    print()
-    print(targets.coverage({name: arguments.corpus / name for name in names}))
     broken = [run for run in runs if run.crash]
     for run in broken:
         print(f"\n{run.target} broke; the input is {run.crash}\n{run.output[-3000:]}", file=sys.stderr)
-    return 1 if broken else 0
+    if broken:
+        return 1
+    print(f"\n{targets.coverage({name: arguments.corpus / name for name in names})}")
+    return 0
 
 
 if __name__ == "__main__":

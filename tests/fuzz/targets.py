@@ -18,7 +18,7 @@ from random import Random
 
 from wasmtime import wat2wasm
 
-from lab import build, link, paths, third_party
+from lab import build, contract, link, paths, third_party
 from lab.errors import LabError, MissingError
 from lab.sdk import binary
 from lab.wire import messages as m
@@ -75,19 +75,52 @@ def seeds(target: str, seed: int = 0, per_rule: int = 20) -> Iterator[bytes]:
                 yield struct.pack("<HBBBH", 4, 8, operation, 0x40, 4) + b"abcd"
                 yield struct.pack("<HBBBB", 4, 8, operation, 0x10, 1) + random.randbytes(20)
         case "module":
-            for text in _MODULES:
-                module = bytes(wat2wasm(f"(module {text})"))
-                yield module
-                for manifest in _MANIFESTS:
-                    yield binary.with_custom(module, "lab:manifest", m.pack(manifest))
+            yield from _modules()
             for sample in corpus.samples(seed, per_rule, ["manifest"]):
-                yield binary.with_custom(module, "lab:manifest", sample.body)
+                yield binary.with_custom(next(_modules()), "lab:manifest", sample.body)
+        case "device":
+            yield from _device_scripts(seed, per_rule)
+
+
+def _modules() -> Iterator[bytes]:
+    """Yield modules that are as different as there is to be found out about them."""
+    for text in _MODULES:
+        module = bytes(wat2wasm(f"(module {text})"))
+        yield module
+        for manifest in _MANIFESTS:
+            yield binary.with_custom(module, "lab:manifest", m.pack(manifest))
+    for interface, functions in contract.IMPORTS.items():
+        manifest = m.Manifest(1, (_short(interface),), (0x76, 0x77), 0, 0)
+        for given in ((0, 4, 8, 4, 16, 0, 0, 0), (1, 1, 4, 6, 64, 1, 1, 1), (0x77, 0, 2, 8, 24, 2, 2, 2)):
+            module = bytes(wat2wasm(_caller(interface, functions, given)))
+            yield binary.with_custom(module, "lab:manifest", m.pack(manifest))
+
+
+def _caller(interface: str, functions: Mapping[str, contract.Signature], given: tuple[int, ...]) -> str:
+    """Return a module in text format that calls an interface's functions at every poll with what is given."""
+    imports, calls = [], []
+    for at, (name, type_) in enumerate(functions.items()):
+        imports.append(
+            f'(import "{interface}" "{name}" (func $f{at} (param {" ".join(type_.parameters)})'
+            f" (result {' '.join(type_.results)})))"
+        )
+        arguments = (f"({kind}.const {value})" for kind, value in zip(type_.parameters, given, strict=False))
+        calls.append(f"(call $f{at} {' '.join(arguments)})" + " (drop)" * len(type_.results))
+    return f"""(module {" ".join(imports)} (memory (export "memory") 1) (data (i32.const 0) "key value text")
+        (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 64))
+        (func (export "init") (result i32) (i32.const 500))
+        (func (export "poll") {" ".join(calls)}))"""
+
+
+def _short(interface: str) -> str:
+    """Return what a manifest calls an interface."""
+    return interface.partition("/")[2].partition("@")[0]
 
 
 _MANIFESTS = (
     m.Manifest(1, (), (), 0, 0),
     m.Manifest(1, ("log", "clock", "publish", "kv", "system-info"), (), 65536, 5000),
-    m.Manifest(1, ("gpio", "i2c", "led-strip", "buzzer"), (0x76, 0x77), 0, 0),
+    m.Manifest(1, tuple(map(_short, contract.IMPORTS)), (0x76, 0x77), 0, 0),
 )
 
 _PACKAGE = m.Package(1, "app", "1.0", 7, "lab", (), 100, bytes(32), _MANIFESTS[1], 3, 10_000)
@@ -144,6 +177,28 @@ def _link_scripts(random: Random) -> Iterator[bytes]:
     )
     noise = link.frame(b"\3\x34\x12\0\0abc")
     yield struct.pack("<BB", 0, len(noise)) + noise + struct.pack("<BB", 1, 5) + b"\5\0\0\0\0" + drain
+
+
+def _device_scripts(seed: int, per_rule: int) -> Iterator[bytes]:
+    """Scripts of ``fuzz_device.c``: an operation's number, then what it takes."""
+
+    def message(kind: int, body: bytes) -> bytes:
+        return struct.pack("<BBBH", 0, kind, 1, len(body)) + body
+
+    def deploy(number: int, module: bytes) -> bytes:
+        return struct.pack("<BBH", 2, number, len(module)) + module
+
+    wait = struct.pack("<BH", 4, 1000)
+    parts = struct.pack("<BB", 1, 200) + Random(seed).randbytes(200)
+    typed = b"".join(bytes([5, len(line)]) + line for line in (b"status\n", b"apps\n", b"help\n", b"reset\n"))
+    for module in _modules():
+        calls = [m.Call("app0", name, (1, 2)) for name in ("add", "poll", "spin", "down", "deep")]
+        asked = [m.Command("app0", b"fuzz"), *calls, m.ListApps(), m.Stop("app0"), m.Reset()]
+        asking = b"".join(message(each.KIND, m.pack(each)) for each in asked)
+        yield deploy(0, module) + (parts + wait) * 3 + asking + wait + typed
+    gateway = [rule for rule, kind in corpus.KINDS.items() if m.FIRST_GATEWAY_KIND <= kind < 250]
+    for sample in corpus.samples(seed, per_rule, gateway):
+        yield deploy(1, module) + message(sample.kind, sample.body) + wait + b"\6" + wait
 
 
 # -- running

@@ -80,6 +80,7 @@ namespace Antmicro.Renode.Lab
             var strip = part as WS2812;
             var relay = part as Relay;
             var button = part as Button;
+            var flash = part as NorFlash;
             if(bme680 != null)
             {
                 bme680.Accessed += _ => Sense(name, bme680);
@@ -102,6 +103,10 @@ namespace Antmicro.Renode.Lab
                 button.ReleaseOnReset = false;
                 buttons[(byte)place] = button;
             }
+            else if(flash != null)
+            {
+                flash.Keeper = new Keeper(this);
+            }
             else
             {
                 throw new RecoverableException(String.Format("The lab has no part like {0}", part.GetType().Name));
@@ -123,6 +128,9 @@ namespace Antmicro.Renode.Lab
         {
             Strip = 0x03,
             GpioWrite = 0x04,
+            FlashRead = 0x07,
+            FlashProgram = 0x08,
+            FlashErase = 0x09,
             Reset = 0x0A,
             Sense = 0x20,
             GpioChanged = 0x40,
@@ -187,6 +195,13 @@ namespace Antmicro.Renode.Lab
 
         /// <summary>Returns what the lab answers, after the status; nothing if it does not.</summary>
         private byte[] Ask(Operation operation, params byte[] payload)
+        {
+            var said = Request(operation, payload);
+            return said.Skip(1).ToArray();
+        }
+
+        /// <summary>Returns what the lab answers, the status first; nothing if it does not.</summary>
+        private byte[] Request(Operation operation, params byte[] payload)
         {
             lock(asking)
             {
@@ -282,7 +297,7 @@ namespace Antmicro.Renode.Lab
             }
             else if(body[0] == sequence && body[0] != 0 && body.Length >= 3)
             {
-                answer = body.Skip(3).ToArray();
+                answer = body.Skip(2).ToArray();
                 answered.Set();
             }
         }
@@ -295,6 +310,52 @@ namespace Antmicro.Renode.Lab
         private readonly object asking = new object();
         private readonly ManualResetEventSlim answered = new ManualResetEventSlim();
         private readonly Dictionary<byte, Button> buttons = new Dictionary<byte, Button>();
+
+        /// <summary>The lab keeps a flash's contents, in a file of the device's folder.</summary>
+        private class Keeper : INorFlashKeeper
+        {
+            public Keeper(LabParts parts)
+            {
+                this.parts = parts;
+            }
+
+            public byte[] Load(int address, int size)
+            {
+                var bytes = new List<byte>();
+                while(bytes.Count < size)
+                {
+                    var request = BitConverter.GetBytes(address + bytes.Count).Concat(BitConverter.GetBytes((ushort)Chunk));
+                    var said = parts.Ask(Operation.FlashRead, request.ToArray());
+                    if(said.Length != Chunk)
+                    {
+                        return null;
+                    }
+                    bytes.AddRange(said);
+                }
+                return bytes.ToArray();
+            }
+
+            public bool Program(int address, byte[] data)
+            {
+                return Done(Operation.FlashProgram, BitConverter.GetBytes(address).Concat(data));
+            }
+
+            public bool Erase(int address)
+            {
+                return Done(Operation.FlashErase, BitConverter.GetBytes(address));
+            }
+
+            private bool Done(Operation operation, IEnumerable<byte> request)
+            {
+                var said = parts.Request(operation, request.ToArray());
+                return said.Length > 0 && said[0] == 0;
+            }
+
+            private readonly LabParts parts;
+
+            // Bytes: a frame holds a little more than 1 KiB.
+            private const int Chunk = 512;
+        }
 
         // ms. Nobody is there when the streams of a machine are open and the lab does not serve them yet.
         private const int Patience = 2000;

@@ -7,6 +7,7 @@
 
 #include "lab/core.h"
 
+#include "flash.h"
 #include "pins.h"
 #include "streams.h"
 
@@ -61,6 +62,7 @@ static const struct lab_port port = {
     .pool = pool,
     .pool_size = sizeof pool,
     .boot = &boot,
+    .flash_geometry = FLASH_GEOMETRY,
     .wiring = &wiring,
     .read = streams_read,
     .write = streams_write,
@@ -75,11 +77,15 @@ static const struct lab_port port = {
     .strip = pins_strip,
     .gpio_write = pins_write,
     .gpio_read = pins_read,
+    .flash_read = flash_chip_read,
+    .flash_program = flash_chip_program,
+    .flash_erase = flash_chip_erase,
 };
 
 int main(void) {
     pins_start();
     lab_boot_start(&boot, LAB_BOOT_UNKNOWN);
+    flash_start();
     streams_start();
     lab_core_init(&core, &port);
     lab_core_run(&core);

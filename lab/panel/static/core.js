@@ -1,0 +1,222 @@
+// What every page uses: elements without markup in strings, the API, the stream.
+
+const SVG = "http://www.w3.org/2000/svg";
+const meta = (name) => document.querySelector(`meta[name="${name}"]`)?.content ?? "";
+const RANK = { viewer: 1, operator: 2, admin: 3 };
+
+export const role = meta("role");
+export const may = (needed) => (RANK[role] ?? 0) >= RANK[needed];
+export const $ = (id) => document.getElementById(id);
+
+/** Makes an element. Children that are strings become text, never markup. */
+export function h(tag, attributes = {}, ...children) {
+  const inSvg = tag.startsWith("svg:");
+  const element = inSvg ? document.createElementNS(SVG, tag.slice(4)) : document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === undefined || value === null || value === false) continue;
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (name in element && !inSvg && name !== "list" && name !== "form") element[name] = value;
+    else element.setAttribute(name === "className" ? "class" : name, value === true ? "" : value);
+  }
+  element.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  return element;
+}
+export const fill = (element, ...children) =>
+  element.replaceChildren(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+
+export class Problem extends Error {
+  constructor(body, status) {
+    super(body.detail ?? `the lab answered ${status}`);
+    this.hint = body.hint ?? "";
+    this.status = status;
+  }
+}
+
+async function refuse(response) {
+  if (response.status === 401) location.assign("/login");
+  let body = {};
+  try { body = await response.json(); } catch { /* no problem document: the status says it */ }
+  throw new Problem(body, response.status);
+}
+
+function request(method, path, body, headers = {}) {
+  const raw = body instanceof ArrayBuffer || body instanceof Uint8Array;
+  return fetch(path.startsWith("/") ? path : `/api/v1/${path}`, {
+    method,
+    headers: {
+      ...(method === "GET" ? {} : { "X-CSRF-Token": meta("csrf") }),
+      ...(body === undefined ? {} : { "Content-Type": raw ? "application/octet-stream" : "application/json" }),
+      ...headers,
+    },
+    body: body === undefined || raw ? body : JSON.stringify(body),
+    credentials: "same-origin",
+  });
+}
+
+/** Sends one request to the API and returns its answer. Throws `Problem`. */
+export async function api(method, path, body, headers) {
+  const response = await request(method, path, body, headers);
+  if (!response.ok) await refuse(response);
+  const text = await response.text();
+  return text ? JSON.parse(text) : null;
+}
+
+/** Sends long work; `step` gets each piece of progress. Returns the result. */
+export async function operate(path, body, step) {
+  const response = await request("POST", path, body, {
+    Accept: "application/x-ndjson",
+    "Idempotency-Key": crypto.randomUUID?.() ?? String(Math.random()),
+  });
+  if (!response.ok) await refuse(response);
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) throw new Problem({ detail: "the lab ended before the work was done" }, 0);
+    const lines = (rest + value).split("\n");
+    rest = lines.pop();
+    for (const item of lines.map((line) => JSON.parse(line))) {
+      if (item.result) return item.result;
+      if (item.error) throw new Problem(item.error, item.error.status);
+      step(item.progress);
+    }
+  }
+}
+
+export const quote = encodeURIComponent;
+
+
+/** Follows the lab. `on` has a function for each kind of frame: hello, event, device, parts, sample, live. */
+export function follow(on, options = {}) {
+  let last = null;
+  let pause = 250;
+  const begin = () => {
+    const query = new URLSearchParams(options);
+    if (last !== null) query.set("since", last);
+    const scheme = location.protocol === "https:" ? "wss" : "ws";
+    const socket = new WebSocket(`${scheme}://${location.host}/api/v1/stream?${query}`);
+    socket.onmessage = (message) => {
+      for (const frame of JSON.parse(message.data)) {
+        if ("hello" in frame) {
+          last ??= frame.hello;
+          pause = 250;
+          document.dispatchEvent(new CustomEvent("live", { detail: true }));
+        } else if (frame.event) {
+          last = frame.event.sequence;
+        }
+        for (const [kind, value] of Object.entries(frame)) on[kind]?.(value);
+      }
+    };
+    socket.onclose = () => {
+      document.dispatchEvent(new CustomEvent("live", { detail: false }));
+      setTimeout(begin, pause);
+      pause = Math.min(pause * 2, 8000);
+    };
+  };
+  begin();
+}
+
+export function toast(text) {
+  const note = h("p", { className: "toast" }, text);
+  $("toasts").append(note);
+  setTimeout(() => note.remove(), 7000);
+}
+
+export const failed = (error) => toast(error.hint ? `${error.message}: ${error.hint}` : error.message);
+
+/** Runs an action of a button: once at a time, its error shown. */
+export function action(button, work) {
+  button?.addEventListener("click", async () => {
+    button.disabled = true;
+    try { await work(); } catch (error) { failed(error); } finally { button.disabled = false; }
+  });
+}
+
+export function submit(form, work) {
+  form?.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const buttons = [...form.querySelectorAll("button[type=submit]")];
+    buttons.forEach((button) => { button.disabled = true; });
+    try { await work(); } catch (error) { failed(error); } finally { buttons.forEach((button) => { button.disabled = false; }); }
+  });
+}
+
+const TONE = {
+  connected: "ok", running: "ok", paused: "warn", booting: "warn", waiting: "warn", receiving: "warn", trial: "warn",
+  unreachable: "bad", crashed: "bad", failed: "bad", disconnected: "warn", revoked: "bad", error: "bad", warning: "warn",
+};
+export const tone = (state) => TONE[state] ?? "";
+export const badge = (state) => h("span", { className: `state ${tone(state)}` }, state);
+
+export const bytes = (count) => count < 1024 ? `${count} B` : count < 1 << 20 ? `${(count / 1024).toFixed(1)} KiB` : `${(count / (1 << 20)).toFixed(1)} MiB`;
+export const clock = (time) => new Date(time * 1000).toLocaleTimeString([], { hour12: false });
+export const day = (time) => new Date(time * 1000).toLocaleDateString();
+export const number = (value, digits = 4) => Number(value.toPrecision(digits)).toString();
+
+/** Says an event in a few words, and how it is to be taken. */
+export function tell(event) {
+  const { kind, app, data } = event;
+  const state = data.state ?? "";
+  switch (kind) {
+    case "device.connected": return ["ok", data.resumed ? "connected again" : `connected (${data.boot_reason ?? "?"})`];
+    case "device.disconnected": return ["warn", `disconnected: ${data.reason}`];
+    case "device.unreachable": return ["bad", `silent for ${data.silent} s`];
+    case "device.exited": return [data.asked ? "" : "bad", data.asked ? "powered off" : `ended by itself: ${data.reason}`];
+    case "device.revoked": return ["bad", "its certificate was revoked"];
+    case "app.state": return [tone(state), `${app} ${state}${data.reason ? `: ${data.reason}` : ""}`];
+    case "app.log": return [tone(data.level), `${app}: ${data.text}`];
+    case "device.log": return [tone(data.level), data.text];
+    case "app.event": return ["", `${app} published ${data.topic}${data.text ? `: ${data.text}` : ""}`];
+    case "app.not-restored": return ["bad", `${app} did not come back: ${data.reason}`];
+    case "alert.raised": return ["bad", `alert: ${data.text}`];
+    case "alert.cleared": return ["ok", `alert cleared: ${data.text}`];
+    case "gateway.refused": return ["bad", `refused: ${data.reason}`];
+    case "lab.log": return [tone(data.level), `${data.component}: ${data.text}`];
+    default: {
+      const rest = Object.entries(data).filter(([key, value]) => key !== "request" && value !== null && value !== "" && typeof value !== "object");
+      return ["", `${kind.replace(".", " ")} ${rest.map(([key, value]) => `${key}=${value}`).join(" ")}`.trim()];
+    }
+  }
+}
+
+/** A curve in a box: uPlot, if it was fetched. */
+export function plot(title, unit, format = (value) => number(value)) {
+  const value = h("span", {}, "–");
+  const box = h("div", {});
+  const element = h("div", { className: "plot" }, h("h3", {}, title, value), box);
+  if (!window.uPlot) return { element, push() {}, set() {} };
+  // light-dark() is resolved by an element that uses it.
+  const probe = h("span", {});
+  const colour = (name) => { probe.style.color = `var(${name})`; element.append(probe); const found = getComputedStyle(probe).color; probe.remove(); return found; };
+  const data = [[], []];
+  let chart = null;
+  const draw = () => {
+    if (!box.isConnected) return;
+    if (!chart) {
+      const axis = { stroke: () => colour("--muted"), grid: { stroke: () => colour("--line"), width: 1 }, ticks: { show: false }, font: "12px sans-serif" };
+      chart = new window.uPlot({
+        width: Math.max(box.clientWidth, 200), height: 170, legend: { show: false }, cursor: { y: false }, padding: [8, 8, 0, 0],
+        axes: [{ ...axis, space: 60 }, { ...axis, size: 54, values: (_chart, splits) => splits.map((split) => format(split)) }],
+        series: [{}, { stroke: () => colour("--accent"), width: 2, points: { show: false }, spanGaps: true }],
+        scales: { y: { range: (_chart, low, high) => low === high ? [low - 1, high + 1] : [low - (high - low) * .1, high + (high - low) * .1] } },
+      }, data, box);
+      chart.root.setAttribute("role", "img");
+      new ResizeObserver(() => chart.setSize({ width: Math.max(box.clientWidth, 200), height: 170 })).observe(box);
+      document.addEventListener("theme", () => chart.redraw(false, true));
+    } else {
+      chart.setData(data);
+    }
+    const now = data[1].at(-1);
+    value.textContent = now === undefined || now === null ? "–" : `${format(now)} ${unit}`;
+    chart.root.setAttribute("aria-label", `${title}, now ${value.textContent}`);
+  };
+  return {
+    element,
+    push(time, reading) {
+      data[0].push(time); data[1].push(reading);
+      if (data[0].length > 2000) { data[0].shift(); data[1].shift(); }
+      draw();
+    },
+    set(times, readings) { data[0] = times; data[1] = readings; draw(); },
+  };
+}

@@ -1,0 +1,1 @@
+// Rollouts are drawn once the API has them.

@@ -1,0 +1,51 @@
+// The gateway, certificates, tokens, and what administrators did.
+import { $, action, api, badge, clock, day, failed, fill, h, may, quote, submit, toast } from "/static/core.js";
+
+const grid = (heads, rows, empty) => rows.length ? h("div", { className: "table-wrap" }, h("table", {},
+  h("thead", {}, h("tr", {}, heads.map((word) => h("th", { scope: "col" }, word)))),
+  h("tbody", {}, rows.map((cells) => h("tr", {}, cells.map((cell) => h("td", {}, cell))))))) : h("p", { className: "muted" }, empty);
+
+async function showGateway() {
+  const gateway = await api("GET", "gateway");
+  const facts = [["Address", `${gateway.host}:${gateway.port}`], ["Sessions", String(gateway.sessions)], ["Pairing", gateway.pairing > 0 ? `open for ${Math.round(gateway.pairing)} s` : "closed"], ["Heartbeat", `${gateway.heartbeat} s`]];
+  fill($("gateway"), facts.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
+  if ($("heartbeat")) $("heartbeat").value = gateway.heartbeat;
+}
+submit($("gateway-form"), async () => { await api("POST", "gateway", { heartbeat: Number($("heartbeat").value) }); toast("Saved: connected devices were told."); await showGateway(); });
+action($("gateway-pair"), async () => { await api("POST", "pairing", { seconds: 60 }); await showGateway(); });
+action($("gateway-restart"), async () => { await api("POST", "gateway/restart"); toast("The gateway has restarted; devices reconnect by themselves."); await showGateway(); });
+
+async function showCertificates() {
+  const { certificates } = await api("GET", "certificates");
+  fill($("certificates"), grid(["Device", "Serial", "Expires", "State", ""], certificates.map((each) => [
+    each.device, h("code", {}, each.serial.slice(0, 12)), day(each.expires), badge(each.revoked ? "revoked" : "good"),
+    !may("admin") ? "" : each.revoked
+      ? h("button", { type: "button", className: "small", "aria-label": `Issue a new certificate for ${each.device}`, onclick: () => api("POST", `certificates/${quote(each.device)}`).then(showCertificates).catch(failed) }, "Issue anew")
+      : h("button", { type: "button", className: "small danger", "aria-label": `Revoke the certificate of ${each.device}`, onclick: () => { if (confirm(`Cut ${each.device} off?`)) api("DELETE", `certificates/${quote(each.device)}`).then(showCertificates).catch(failed); } }, "Revoke"),
+  ]), "No device has one yet."));
+}
+
+async function showTokens() {
+  if (!may("admin")) return;
+  const { tokens } = await api("GET", "tokens");
+  fill($("tokens"), grid(["Name", "Role", "Made", ""], tokens.map((each) => [each.name, each.role, day(each.created),
+    h("button", { type: "button", className: "small danger", "aria-label": `Revoke ${each.name}`, onclick: () => api("DELETE", `tokens/${quote(each.name)}`).then(showTokens).catch(failed) }, "Revoke")]),
+  "None: only who can read the lab's folder gets in."));
+}
+submit($("token-form"), async () => {
+  const made = await api("POST", "tokens", { name: $("token-name").value, role: $("token-role").value });
+  fill($("token-made"), h("p", { className: "notice" }, "Copy it now, it is not shown again: ", h("code", {}, made.token)));
+  $("token-form").reset();
+  await showTokens();
+});
+
+async function showAudit() {
+  if (!may("admin")) return;
+  const found = await api("GET", "audit?limit=50").catch(() => null);
+  const entries = found?.entries ?? found?.audit;
+  if (!entries) return;
+  $("audit-card").hidden = false;
+  fill($("audit"), grid(["Time", "Who", "What", "On"], entries.map((entry) => [`${day(entry.time)} ${clock(entry.time)}`, entry.actor ?? entry.by ?? "", entry.action ?? "", entry.subject ?? entry.target ?? ""]), "Nothing yet."));
+}
+
+Promise.all([showGateway(), showCertificates(), showTokens(), showAudit()]).catch(failed);

@@ -1,0 +1,51 @@
+// The frame of every page: menu, theme, whether the lab is there, how many alerts stand.
+import { $, api, action, follow, may, toast } from "/static/core.js";
+
+const root = document.documentElement;
+const dark = () => (root.dataset.theme ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
+const theme = $("theme");
+const label = () => { theme.textContent = dark() ? "Light theme" : "Dark theme"; };
+label();
+theme.addEventListener("click", () => {
+  root.dataset.theme = dark() ? "light" : "dark";
+  localStorage.setItem("theme", root.dataset.theme);
+  label();
+  document.dispatchEvent(new Event("theme"));
+});
+
+$("menu").addEventListener("click", () => {
+  const open = $("nav").classList.toggle("open");
+  $("menu").setAttribute("aria-expanded", String(open));
+});
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape" && $("nav").classList.contains("open")) { $("menu").click(); $("menu").focus(); }
+});
+
+action($("logout"), async () => { await api("POST", "/logout"); location.assign("/login"); });
+
+for (const needed of ["operator", "admin"]) {
+  if (!may(needed)) document.querySelectorAll(`.needs-${needed}`).forEach((element) => element.remove());
+}
+
+document.addEventListener("live", (event) => {
+  $("live").className = `live ${event.detail ? "on" : "off"}`;
+  $("live").lastElementChild.textContent = event.detail ? "live" : "no connection, trying again";
+});
+
+async function countAlerts() {
+  const { alerts } = await api("GET", "alerts");
+  const count = $("alert-count");
+  count.hidden = !alerts.length;
+  count.textContent = alerts.length;
+  count.setAttribute("aria-label", `${alerts.length} alerts`);
+}
+countAlerts();
+document.addEventListener("lab-event", ({ detail }) => {
+  if (!detail.kind.startsWith("alert.")) return;
+  countAlerts();
+  if (detail.kind === "alert.raised") toast(detail.data.text);
+});
+// A page that follows the lab itself passes events on; the others follow it here.
+if (!document.querySelector("script[data-follows]")) {
+  follow({ event: (event) => document.dispatchEvent(new CustomEvent("lab-event", { detail: event })) }, { devices: false });
+}

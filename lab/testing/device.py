@@ -25,6 +25,7 @@ from lab.errors import LabError
 from lab.events import Event
 from lab.lab import Json
 from lab.peripherals import Peripherals
+from lab.testing.faults import Faults
 from lab.testing.sensors import Sensors
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ class Device:
         self.folder = bench.lab.home.device(id)
         """Its own folder: `console.log`, `engine.log`, what its flash holds."""
         self.sensors = Sensors(self)
+        self.faults = Faults(bench, id)
         self._console = _Reader(bench, id)
         self._since = since
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lab.pki import GATEWAY
+from lab.testing.faults import Faults
+
 if TYPE_CHECKING:
     from lab.testing.bench import Bench
 
@@ -17,6 +20,7 @@ class Gateway:
     def __init__(self, bench: Bench) -> None:
         self._bench = bench
         self._gateway = bench.lab.gateway
+        self.faults = Faults(bench, GATEWAY)
 
     @property
     def address(self) -> tuple[str, int]:
@@ -38,14 +42,14 @@ class Gateway:
         self._bench.call(lambda: self._gateway.set_heartbeat(seconds))
 
     def down(self) -> None:
-        """End every session and stop listening, until `up`."""
+        """Let it crash: every session is cut without a goodbye, and nobody can connect, until `up`."""
         self._bench.mark()
-        self._bench.call(self._gateway.stop)
+        self.faults.set("gateway.down")
 
     def up(self) -> None:
         """Listen again, on the same port; devices come back by themselves."""
         self._bench.mark()
-        self._bench.call(self._gateway.start)
+        self.faults.clear("gateway.down")
 
     def restart(self) -> None:
         """End every session and start anew, on the same port; devices come back by themselves."""

@@ -141,9 +141,10 @@ def lab(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -
 
 
 @pytest.fixture(scope=_scope)
-def gateway(lab: Bench) -> Gateway:
-    """The lab's gateway (`lab.testing.gateway.Gateway`)."""
-    return lab.gateway
+def gateway(lab: Bench) -> Iterator[Gateway]:
+    """The lab's gateway (`lab.testing.gateway.Gateway`); its faults end with the fixture's scope."""
+    yield lab.gateway
+    lab.gateway.faults.clear()
 
 
 @pytest.fixture(scope=_scope)

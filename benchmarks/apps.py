@@ -140,7 +140,7 @@ async def reaction(lab: Lab, device: str, folder: Path, runs: int) -> list[float
 
 async def measure(board: str, runs: int, folder: Path) -> None:
     async with Lab(Home(folder / "lab")) as lab:
-        await lab.up(board, name="device")
+        await lab.up(board, name="device", development=True)
         print(f"\n{board}")
         await lab.gateway.deploy("device", _wat("work", WORK))
         nothing = await calls(lab, "device", "nothing", [], runs * 4)

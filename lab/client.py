@@ -76,7 +76,10 @@ class Client:
         """
         if client := cls.running(home):
             return client
-        home.create()
+        from lab.publisher import Publisher
+
+        # On this side of the API, so that the daemon needs no key; and before a device is provisioned.
+        Publisher.own(home)
         ready, theirs = os.pipe()
         with home.log.open("ab") as log:
             process = subprocess.Popen(

@@ -8,6 +8,7 @@
 | `device.unreachable` | it has been silent for 2.5 heartbeats | `silent` (s) |
 | `device.waiting` | an unknown device waits to be accepted | `board` |
 | `device.paired`, `device.forgotten` | it was taken in, or dropped from the registry | `board` |
+| `device.labelled` | its labels were changed | `labels` |
 | `device.replaced` | a newer connection of it took the place of the older one | |
 | `device.heartbeat` | | `uptime` (ms), `memory_free`, `apps_running`, `frames_dropped` |
 | `device.log`, `app.log` | the firmware or an app logged a line | `uptime` (ms), `level`, `text` |

@@ -4,7 +4,7 @@
 
     async with Lab(Home(folder)) as lab:
         [device] = await lab.up("mps2-an385")
-        await lab.deploy([device["id"]], Package.unsigned("fib", module))
+        await lab.deploy([device["id"]], Publisher.own(lab.home).sign("fib", module))
         [value] = await lab.gateway.call(device["id"], "fib", "fib", [20])
 """
 
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -148,7 +148,8 @@ class Lab:
         count: int = 1,
         name: str | None = None,
         serial: str | None = None,
-        development: bool = True,
+        development: bool = False,
+        labels: Mapping[str, str] | None = None,
         timeout: float = 60.0,
         progress: Progress = ignore,
     ) -> list[Json]:
@@ -161,6 +162,7 @@ class Lab:
         :param name: the id, with a number behind it when `count` is more than 1; else the board's name.
         :param serial: the port's URL, for a board on a real port.
         :param development: provision them to take unsigned modules too.
+        :param labels: what selectors may pick them by, besides labels they have already.
         :param timeout: seconds until all are connected; the build is not counted.
         :raises UsageError: no such board; the id is taken.
         :raises MissingError: this machine lacks what runs or builds the board.
@@ -181,6 +183,8 @@ class Lab:
         async def boot(device: Device) -> None:
             nonlocal connected
             await self._start(device, image)
+            if labels:
+                await self.gateway.label(device.id, labels)
             await self._first_connection(device)
             connected += 1
             progress({"text": f"{connected} of {count} connected", "device": device.id})
@@ -299,6 +303,7 @@ class Lab:
         *,
         timeout: float = 60.0,
         confirmed: bool = False,
+        wait: bool = True,
         progress: Progress = ignore,
     ) -> list[Json]:
         """Have devices run a package; return each one's word, failures included.
@@ -306,6 +311,8 @@ class Lab:
         :param names: which devices; none means all that are connected.
         :param timeout: seconds for each device.
         :param confirmed: return only when its trial is over.
+        :param wait: if not, return at once, the state of each being `wanted`; one that is away gets it when
+            it is back.
         :raises UsageError: there is no such device.
         :raises LabError: no device is connected.
         """
@@ -322,22 +329,16 @@ class Lab:
                 progress({"device": name, "sent": sent, "total": total})
 
             try:
+                if not wait:
+                    await self.gateway.want(name, package)
+                    rows[name] = {"device": name, **_unheard(package, "wanted").describe()}
+                    return
                 info = await self.gateway.deploy(
                     name, package, timeout=timeout, confirmed=confirmed, progress=step
                 )
                 rows[name] = {"device": name, **info.describe()}
             except LabError as error:
-                failed = AppInfo(
-                    package.name,
-                    "failed",
-                    package.digest.hex(),
-                    len(package.module),
-                    0,
-                    error.message,
-                    package.sequence,
-                    package.version,
-                )
-                rows[name] = {"device": name, **failed.describe()}
+                rows[name] = {"device": name, **_unheard(package, "failed", error.message).describe()}
 
         await _together([partial(push, name) for name in names])
         return [rows[name] for name in names]
@@ -556,6 +557,12 @@ class Lab:
                 self._powered[device.id] = device
                 return device
         return None
+
+
+def _unheard(package: Package, state: str, reason: str = "") -> AppInfo:
+    """Describe a package of which a device has not said itself that it has it."""
+    digest, size = package.digest.hex(), len(package.module)
+    return AppInfo(package.name, state, digest, size, 0, reason, package.sequence, package.version)
 
 
 async def _together(jobs: Sequence[Callable[[], Coroutine[Any, Any, None]]]) -> None:

@@ -1,6 +1,6 @@
 """Packages: a module, and what its publisher has signed of it (docs/protocol.md, section 5).
 
-    package = Package.read(Path("alarm.lab").read_bytes(), "alarm.lab")
+    package = Package.load(Path("alarm.lab"))
     package.name, package.sequence, package.publisher
     package = Package.unsigned("alarm", module)         # what development devices take
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 
 import cbor2
@@ -97,6 +98,15 @@ class Package:
         return cls.signed(envelope, module, what)
 
     @classmethod
+    def load(cls, file: Path) -> Self:
+        """Return the package in a file. See `read`."""
+        try:
+            content = file.read_bytes()
+        except OSError as error:
+            raise UsageError(f"cannot read {file}: {error.strerror}") from error
+        return cls.read(content, str(file))
+
+    @classmethod
     def of(cls, content: bytes, name: str, what: str) -> Self:
         """Return the package in `content`, which may also be a bare module: the app `name`, unsigned.
 
@@ -138,7 +148,9 @@ class Package:
         return self.claims.trial_time / 1000 if self.claims else UNSIGNED_TRIAL
 
     def write(self) -> bytes:
-        """Return it as a file: the COSE_Sign1, then the module as a byte string."""
+        """Return it as a file: COSE_Sign1, then the module as a byte string; unsigned, the bare module."""
+        if not self.envelope:
+            return self.module
         return self.envelope + cbor2.dumps(self.module)
 
     def describe(self) -> dict[str, Any]:

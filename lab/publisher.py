@@ -15,7 +15,7 @@ import fcntl
 import os
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -28,8 +28,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from lab.errors import LabError, UsageError
 from lab.home import Home
-from lab.modules import read_app
-from lab.packages import SUFFIX, Package, check_name, key_id
+from lab.packages import Package, check_name, key_id
 from lab.pki import PUBLISHERS_LIMIT, VENDOR, ec_key, load_public_key, public_point
 from lab.wire import messages as m
 
@@ -239,26 +238,3 @@ def trusted(home: Home) -> dict[str, str]:
         file.stem: key_id(public_point(load_public_key(file))).hex()
         for file in sorted(home.publishers.glob("*.pem"))
     }
-
-
-def load_package(
-    path: Path,
-    publisher: Publisher | None,
-    *,
-    name: str | None = None,
-    progress: Callable[[str], None] = lambda _: None,
-) -> Package:
-    """Return what is at `path` as a package: a package file as it is, all else compiled and signed.
-
-    :param publisher: who signs it; none leaves it unsigned, for development devices.
-    :param name: the app's, if not what its folder or file says; a package file has its own.
-    :raises UsageError: there is nothing that can be deployed.
-    :raises LabError: it does not compile, or is not a module that devices run.
-    """
-    if path.suffix == SUFFIX and path.is_file():
-        return Package.of(path.read_bytes(), name or "", str(path))
-    app = read_app(path, progress=progress)
-    if publisher is None:
-        return Package.unsigned(name or app.name, app.module)
-    progress(f"signing {name or app.name}")
-    return publisher.sign(name or app.name, app.module, version=app.version)

@@ -74,17 +74,20 @@ async def deploy(
     to: str = "",
     timeout: float = 60.0,
     confirmed: bool = False,
+    wait: bool = True,
 ) -> Response:
     """Have devices run the package in the body, or the bare module as the app `name`.
 
     `to` lists the devices, comma between, else all connected ones. Answers when each runs it, on trial or for
-    good; with `confirmed`, when each trial is over.
+    good; with `confirmed`, when each trial is over; without `wait`, at once.
     """
     package = await package_of(request, name)
     devices = to.split(",") if to else None
 
     async def work(progress: Progress) -> Json:
-        rows = await lab.deploy(devices, package, timeout=timeout, confirmed=confirmed, progress=progress)
+        rows = await lab.deploy(
+            devices, package, timeout=timeout, confirmed=confirmed, wait=wait, progress=progress
+        )
         return {"package": package.describe(), "apps": rows}
 
     return await operate(request, work)

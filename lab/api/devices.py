@@ -25,6 +25,8 @@ class UpRequest(BaseModel):
     count: int = Field(1, ge=1, le=1000)
     name: str | None = None
     serial: str | None = None
+    development: bool = False
+    labels: dict[str, str] = Field(default_factory=dict, max_length=32)
     timeout: float = Field(60.0, gt=0)
 
 
@@ -34,6 +36,13 @@ class WaitRequest(BaseModel):
     app: str | None = None
     boots: int = 1
     timeout: float = Field(60.0, ge=0)
+
+
+class LabelRequest(BaseModel):
+    """Labels to give a device, and names of some to take away."""
+
+    set: dict[str, str] = Field(default_factory=dict, max_length=32)
+    drop: list[str] = Field(default_factory=list, max_length=32)
 
 
 class PairingRequest(BaseModel):
@@ -68,6 +77,8 @@ async def boot_devices(lab: TheLab, request: Request, what: UpRequest) -> Respon
                 count=what.count,
                 name=what.name,
                 serial=what.serial,
+                development=what.development,
+                labels=what.labels,
                 timeout=what.timeout,
                 progress=progress,
             )
@@ -87,6 +98,12 @@ async def power_off(lab: TheLab, device: str, forget: bool = False) -> Json:
     """Cut a device's power; with `forget`, drop it from the registry too."""
     await lab.down([device], forget=forget)
     return {}
+
+
+@router.post("/devices/{device}/labels")
+async def label(lab: TheLab, device: str, what: LabelRequest) -> Json:
+    """Give a device labels; answers with all it has."""
+    return {"labels": await lab.gateway.label(device, what.set, what.drop)}
 
 
 @router.post("/devices/{device}/reset")

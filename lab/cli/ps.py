@@ -39,7 +39,7 @@ def _show(devices: list[dict[str, Any]]) -> None:
                 device["id"],
                 device["board"],
                 device["engine"],
-                state(device["state"]),
+                state(device["state"]) + (" development" if device["development"] else ""),
                 str(device["pid"] or "-"),
                 str(device["boots"] or "-"),
                 device["boot_reason"] or "-",

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from lab.cli._output import AsJson, emit, milliseconds, spinner, state, table
+from lab.cli._output import AsJson, emit, milliseconds, spinner, state, table, talk
+from lab.cli.label import read_labels
 from lab.client import Client
 from lab.errors import UsageError
 from lab.home import Home
@@ -22,6 +23,12 @@ def up(
         str | None,
         typer.Option(metavar="URL", help="A board on a real port: /dev/ttyACM0, rfc2217://…, socket://…"),
     ] = None,
+    label: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="A label for them; may be repeated.")
+    ] = None,
+    development: Annotated[
+        bool, typer.Option("--development", help="Have them take unsigned apps, too. Not for a fleet.")
+    ] = False,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds until all are connected.")] = 60.0,
     as_json: AsJson = False,
 ) -> None:
@@ -46,9 +53,13 @@ def up(
                 "count": count,
                 "name": name,
                 "serial": serial,
+                "development": development,
+                "labels": read_labels(label or []),
                 "timeout": timeout,
             },
         )
+    if development:
+        talk.print("[yellow]development devices:[/] they run whatever they are sent, signed or not")
     emit(result, as_json, lambda: _show(result["devices"]))
 
 

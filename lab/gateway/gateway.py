@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,6 +23,7 @@ from lab.gateway.registry import (
     Wanted,
     status_of,
 )
+from lab.gateway.selector import LABELS_LIMIT, check_labels
 from lab.gateway.session import Phase, Session, SessionEndedError, refusal
 from lab.gateway.tls import Connection
 from lab.packages import Package, check_name
@@ -216,6 +217,23 @@ class Gateway:
         await self._store.save_device(DeviceRow(**record.row.columns()))
         return record.describe()
 
+    async def label(self, id: str, labels: Mapping[str, str], drop: Collection[str] = ()) -> dict[str, str]:
+        """Give a device labels; return all it has.
+
+        :param drop: names of labels to take away.
+        :raises UsageError: one cannot be a label, or there are too many.
+        """
+        record = self._known(id)
+        check_labels(labels)
+        kept = {name: value for name, value in record.row.labels.items() if name not in drop}
+        changed = {**kept, **labels}
+        if len(changed) > LABELS_LIMIT:
+            raise UsageError(f"{id} would have {len(changed)} labels; {LABELS_LIMIT} are allowed")
+        record.row.labels = changed
+        await self._store.save_device(DeviceRow(**record.row.columns()))
+        self.events.publish("device.labelled", id, labels=changed)
+        return changed
+
     async def forget(self, id: str) -> None:
         """Drop a device from the registry, with what it was to run; it has to pair again."""
         record = self._waiting.get(id) or self._known(id)
@@ -310,6 +328,17 @@ class Gateway:
                 f"{id} did not say within {timeout:g} s that {name} {hoped}",
                 hint=f"it gets {name} when it connects again; see what it says: lab console {id}",
             ) from error
+
+    async def want(self, id: str, package: Package) -> None:
+        """Have a device run a package from now on: it is sent it now, or when it is back.
+
+        What becomes of it is told by the events `app.state` and `app.not-restored`.
+        """
+        record = self._known(id)
+        await self._store.save_package(package)
+        await self._want(record, package)
+        if record.session is not None and record.state is DeviceState.CONNECTED:
+            self._spawn(self._reconcile(record, record.session))
 
     async def stop_app(self, id: str, name: str) -> None:
         """Have a device end an app and free its memory; it will not get it back."""

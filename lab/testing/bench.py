@@ -32,7 +32,7 @@ from lab.gateway import Config
 from lab.home import Home
 from lab.lab import Json, Lab
 from lab.modules import read_module
-from lab.packages import Package
+from lab.publisher import Publisher
 from lab.testing.device import Device
 from lab.testing.gateway import Gateway
 
@@ -76,6 +76,8 @@ class Bench:
             self.portal = self._stack.enter_context(portal)
             """Runs functions on the lab's event loop, for what is not offered here: `portal.call`."""
             home = Home(self.folder).create()
+            self.publisher = Publisher.own(home)
+            """Whose apps the devices take: it signs what `deploy` sends."""
             if self._platforms is not None:
                 (home.root / "platforms").symlink_to(self._platforms.absolute())
             self.lab = self._stack.enter_context(
@@ -143,7 +145,7 @@ class Bench:
         """
         found, module = self._module(app, language)
         ids = [device.id for device in devices]
-        package = Package.unsigned(name or found, module)
+        package = self.publisher.sign(name or found, module)
         rows = self.call(lambda: self.lab.deploy(ids, package, timeout=timeout))
         failed = [row for row in rows if row["state"] not in ("trial", "running")]
         if failed:

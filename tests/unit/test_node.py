@@ -415,6 +415,17 @@ async def test_page_escapes_data_and_runs_no_script(tmp_path: Path) -> None:
         assert "default-src 'none'" in page.headers["content-security-policy"]
 
 
+async def test_page_escapes_what_nodes_say_of_themselves(tmp_path: Path) -> None:
+    bad = "\"'><script>"
+    reading = {"value": 1.0, "unit": bad, "state": bad, "note": bad, "at": 0.0}
+    node = {"role": bad, "online": True, "sensors": {bad: {bad: reading}, "network": {bad: reading}}}
+    async with lit(hub(tmp_path, plugins={"dashboard": {"title": bad}}), "dashboard") as it:
+        page = await it.node.host.render("dashboard", json.dumps({"nodes": {bad: node}}))
+        assert "&lt;script&gt;" in page
+        assert "<script" not in page
+        assert "'>" not in page
+
+
 async def test_without_a_dashboard_the_page_says_so(tmp_path: Path) -> None:
     async with lit(hub(tmp_path)) as it, client(it.node) as http:
         page = await http.get("/")

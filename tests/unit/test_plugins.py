@@ -22,7 +22,7 @@ from lab.node.config import Plugin
 from lab.node.hardware import Hardware
 from lab.node.outputs import Buzzer, Fan, Leds
 from lab.node.system import System
-from lab.plugins import host
+from lab.plugins import guest, host
 from lab.plugins.build import build
 from lab.plugins.engine import Runtime
 from lab.plugins.guest import Functions, Limits, record
@@ -209,7 +209,7 @@ async def test_guest_sees_no_environment(bench: Bench, monkeypatch: pytest.Monke
 
 
 async def test_guest_that_computes_without_end_is_ended(bench: Bench) -> None:
-    bench.limits = Limits(seconds=0.3)
+    bench.limits = Limits(seconds=0.3, wait=1.0)  # one that goes on beyond `wait` is given up, and not ended
     assert "computed for more than 0.3 s" in await bench.tried("loop")
     bench.settings["mischief"]["what"] = "loop of calls"
     bench.now += 100
@@ -415,6 +415,14 @@ async def test_component_of_another_world_is_refused(bench: Bench) -> None:
     install(built("dashboard"), bench.folder, "stranger")
     await bench.host.load_all()
     assert "does not export lab:plugin/sensor@0.1.0" in plugin.error
+
+
+async def test_nothing_is_linked_but_the_worlds_own(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guest, "_check", lambda *_: None)  # it says why; what is not linked it does not need
+    install(built("dht22"), bench.folder, "stranger")
+    await bench.host.load_all()
+    assert bench.host.plugins["stranger"].state is State.REJECTED
+    assert "cannot be instantiated in world probe" in bench.host.plugins["stranger"].error
 
 
 async def test_world_comes_from_the_configuration(bench: Bench) -> None:

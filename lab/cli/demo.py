@@ -16,6 +16,7 @@ _NAME = "demo"
 
 def demo() -> None:
     """Build the firmware, boot a board, deploy an app and run it there; then say how to go on."""
+    from lab.publisher import Publisher
     from lab.sdk import compile as compile_app
 
     home = Home.find()
@@ -40,8 +41,10 @@ def demo() -> None:
         bar.update(task, description="compiling apps/fib/fib.c")
         app = compile_app(paths.data("apps") / "fib" / "fib.c", output=home.root / "demo" / "fib.wasm")
         _say(f"compiled apps/fib/fib.c to WebAssembly: {app.size} bytes")
-        module = app.wasm.read_bytes()
-        result = client.operate("deployments", progress=step, body=module, name="fib", to=device["id"])
+        package = Publisher.own(home).sign("fib", app.wasm.read_bytes())
+        _say(f"signed it with this lab's own key, {package.publisher}: devices take nothing unsigned")
+        body = package.write()
+        result = client.operate("deployments", progress=step, body=body, name="fib", to=device["id"])
         [row] = result["apps"]
         if row["state"] not in ("trial", "running"):
             raise LabError(f"the device refused the app: {row['reason']}")

@@ -158,6 +158,7 @@ static uint32_t work(struct lab_core *core, bool news) {
     if (pump_out(core)) {
         wait = 0;
     }
+    core->apps.connected = core->session.state == LAB_SESSION_CONNECTED;
     wait = sooner(wait, lab_apps_step(&core->apps));
     wait = sooner(wait, lab_link_tick(&core->link, core->port->millis(core->port)));
     core->work_at = core->port->millis(core->port) + wait;

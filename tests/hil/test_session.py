@@ -349,12 +349,12 @@ async def test_deploy_call_list_stop(bench: Bench) -> None:
     large = add(padding=10_000)
     assert (await session.deploy("add", large)).code is m.ResultCode.DONE
     status = (await session.expect(m.AppStatusChanged)).status
-    assert (status.name, status.state, status.size) == ("add", m.AppState.RUNNING, len(large))
+    assert (status.name, status.state, status.size) == ("add", m.AppState.TRIAL, len(large))
     assert status.digest == hashlib.sha256(large).digest()
     result = await session.call("add", "add", 40, 2)
     assert (result.code, result.values) == (m.ResultCode.DONE, (42,))
     listed = (await session.ask(m.ListApps(), m.AppList)).apps
-    assert [(app.name, app.state) for app in listed] == [("add", m.AppState.RUNNING)]
+    assert [(app.name, app.state) for app in listed] == [("add", m.AppState.TRIAL)]
     assert (await session.ask(m.Stop("add"), m.Ack)).code is m.ResultCode.DONE
     assert (await session.call("add", "add", 1, 2)).code is m.ResultCode.NO_SUCH_APP
 
@@ -424,7 +424,7 @@ async def test_what_apps_say_meanwhile_is_kept_and_what_not_is_counted(bench: Be
     bench.server = await asyncio.start_server(serve, *address, ssl=bench.authority.server_context())
     session = await bench.session()
     hello = await session.welcome()
-    assert [(app.name, app.state) for app in hello.apps] == [("app", m.AppState.RUNNING)]
+    assert [(app.name, app.state) for app in hello.apps] == [("app", m.AppState.TRIAL)]
     report = await session.expect(m.LogLine, lambda line: not line.app)
     dropped = int(report.text.split(" ")[0])
     kept = [await session.expect(m.LogLine) for _ in range(9 - dropped)]
@@ -513,7 +513,7 @@ async def test_what_is_no_message_ends_the_session_and_no_more(bench: Bench, dat
     await session.ended()
     session = await bench.session()
     hello = await session.welcome()
-    assert [app.state for app in hello.apps] == [m.AppState.RUNNING]
+    assert [app.state for app in hello.apps] == [m.AppState.TRIAL]
 
 
 async def test_messages_split_and_merged(bench: Bench) -> None:
@@ -559,7 +559,7 @@ async def test_a_disturbed_line_costs_a_reconnect_and_nothing_else(bench: Bench,
     await session.ended()
     session = await bench.session()
     hello = await session.welcome()
-    assert [app.state for app in hello.apps] == [m.AppState.RUNNING]
+    assert [app.state for app in hello.apps] == [m.AppState.TRIAL]
     assert (await session.call("add", "add", 2, 3)).values == (5,)
 
 

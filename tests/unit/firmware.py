@@ -90,7 +90,8 @@ class Bench:
 
     def apps(self) -> dict[str, list[str]]:
         """Return the listed apps: state, size, memory, words."""
-        return {line.split(" ", 2)[1]: line.split(" ", 5)[2:] for line in self.ask("list").said}
+        lines = [line.split(" ", 5) for line in self.ask("list").said if line.startswith("app ")]
+        return {line[1]: line[2:] for line in lines}
 
 
 @contextmanager

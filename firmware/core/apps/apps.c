@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "apps/inspect.h"
+#include "apps/internal.h"
 #include "text.h"
 
 #define LAB_PAGE 65536u
@@ -27,7 +28,7 @@ static const char *kind_name(wasm_valkind_t kind) {
 }
 
 const char *lab_app_state_name(enum lab_app_state state) {
-    static const char *const names[] = {"receiving", "running", "stopped", "failed"};
+    static const char *const names[] = {"receiving", "running", "stopped", "failed", "trial"};
     return names[state];
 }
 
@@ -36,8 +37,7 @@ const char *lab_log_level_name(enum lab_log_level level) {
     return names[level];
 }
 
-__attribute__((format(printf, 3, 4))) static enum lab_result
-say(struct lab_apps *apps, enum lab_result result, const char *format, ...) {
+enum lab_result lab_apps_say(struct lab_apps *apps, enum lab_result result, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(apps->words, sizeof apps->words, format, arguments);
@@ -46,7 +46,7 @@ say(struct lab_apps *apps, enum lab_result result, const char *format, ...) {
     return result;
 }
 
-static enum lab_result done(struct lab_apps *apps) {
+enum lab_result lab_apps_done(struct lab_apps *apps) {
     apps->words[0] = '\0';
     return LAB_DONE;
 }
@@ -59,20 +59,26 @@ uint32_t lab_apps_memory_free(const struct lab_apps *apps) {
 
 uint32_t lab_apps_module_max(const struct lab_apps *apps) {
     /* Beside the module its translation for the fast interpreter and its data have to fit. */
-    return (uint32_t)(apps->port->pool_size / 2);
+    uint32_t pool = (uint32_t)(apps->port->pool_size / 2);
+    uint32_t slot = lab_slots_module_max(&apps->slots);
+    return pool < slot ? pool : slot;
+}
+
+static bool runs(const struct lab_app *app) {
+    return app->name[0] != '\0' && (app->state == LAB_APP_RUNNING || app->state == LAB_APP_TRIAL);
 }
 
 uint32_t lab_apps_running(const struct lab_apps *apps) {
     uint32_t count = 0;
     for (size_t i = 0; i < LAB_APPS_MAX; i++) {
-        count += apps->apps[i].name[0] != '\0' && apps->apps[i].state == LAB_APP_RUNNING;
+        count += runs(&apps->apps[i]);
     }
     return count;
 }
 
-/* ---- slots */
+/* ---- the list */
 
-static struct lab_app *find(struct lab_apps *apps, const char *name, size_t size) {
+struct lab_app *lab_apps_find(struct lab_apps *apps, const char *name, size_t size) {
     for (size_t i = 0; i < LAB_APPS_MAX; i++) {
         struct lab_app *app = &apps->apps[i];
         if (size > 0 && strlen(app->name) == size && memcmp(app->name, name, size) == 0) {
@@ -82,36 +88,8 @@ static struct lab_app *find(struct lab_apps *apps, const char *name, size_t size
     return NULL;
 }
 
-static struct lab_app *find_room(struct lab_apps *apps) {
-    struct lab_app *room = NULL;
-    for (size_t i = 0; i < LAB_APPS_MAX; i++) {
-        struct lab_app *app = &apps->apps[i];
-        if (app->name[0] == '\0') {
-            return app;
-        }
-        if (room == NULL && (app->state == LAB_APP_STOPPED || app->state == LAB_APP_FAILED)) {
-            room = app;
-        }
-    }
-    return room;
-}
-
-static bool valid_name(const char *name, size_t size) {
-    if (size < 1 || size > LAB_NAME_MAX) {
-        return false;
-    }
-    for (size_t i = 0; i < size; i++) {
-        char c = name[i];
-        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-        if (!letter && c != '.' && c != '_' && c != '-') {
-            return false;
-        }
-    }
-    return true;
-}
-
-static void set_state(struct lab_apps *apps, struct lab_app *app, enum lab_app_state state,
-                      const char *words) {
+void lab_app_set_state(struct lab_apps *apps, struct lab_app *app, enum lab_app_state state,
+                       const char *words) {
     app->state = state;
     snprintf(app->words, sizeof app->words, "%s", words);
     app->changed = true;
@@ -119,7 +97,7 @@ static void set_state(struct lab_apps *apps, struct lab_app *app, enum lab_app_s
 }
 
 /* Gives back all of the pool that the app holds; its entry in the list stays. */
-static void unload(struct lab_apps *apps, struct lab_app *app) {
+void lab_app_unload(struct lab_apps *apps, struct lab_app *app) {
     if (app->env != NULL) {
         wasm_runtime_destroy_exec_env(app->env);
     }
@@ -140,11 +118,6 @@ static void unload(struct lab_apps *apps, struct lab_app *app) {
     app->poll = NULL;
     app->interval = 0;
     app->memory = 0;
-}
-
-static void fail(struct lab_apps *apps, struct lab_app *app) {
-    unload(apps, app);
-    set_state(apps, app, LAB_APP_FAILED, apps->words);
 }
 
 /* ---- running */
@@ -168,7 +141,7 @@ static enum lab_result run(struct lab_apps *apps, struct lab_app *app, wasm_func
     apps->current = NULL;
     lab_world_flush(apps->world);
     if (fine) {
-        return done(apps);
+        return lab_apps_done(apps);
     }
     const char *exception = wasm_runtime_get_exception(app->instance);
     if (exception == NULL) {
@@ -178,10 +151,10 @@ static enum lab_result run(struct lab_apps *apps, struct lab_app *app, wasm_func
         exception += sizeof prefix - 1;
     }
     if (strstr(exception, "instruction limit exceeded") != NULL) {
-        return say(apps, LAB_BUDGET_EXCEEDED, "%s.%s ran for more than %d instructions", app->name, name,
-                   budget(app));
+        return lab_apps_say(apps, LAB_BUDGET_EXCEEDED, "%s.%s ran for more than %d instructions", app->name,
+                            name, budget(app));
     }
-    return say(apps, LAB_TRAP, "%s.%s: %s", app->name, name, exception);
+    return lab_apps_say(apps, LAB_TRAP, "%s.%s: %s", app->name, name, exception);
 }
 
 /* An optional export that must have the form `() -> ()` or, with `result`, `() -> i32`. */
@@ -189,7 +162,7 @@ static enum lab_result lookup(struct lab_apps *apps, struct lab_app *app, const 
                               wasm_function_inst_t *function) {
     *function = wasm_runtime_lookup_function(app->instance, name);
     if (*function == NULL) {
-        return done(apps);
+        return lab_apps_done(apps);
     }
     bool form = wasm_func_get_param_count(*function, app->instance) == 0 &&
                 wasm_func_get_result_count(*function, app->instance) == (result ? 1u : 0u);
@@ -199,9 +172,10 @@ static enum lab_result lookup(struct lab_apps *apps, struct lab_app *app, const 
         form = kind == WASM_I32;
     }
     if (!form) {
-        return say(apps, LAB_REFUSED, "export %s must be a function () -> %s", name, result ? "i32" : "()");
+        return lab_apps_say(apps, LAB_REFUSED, "export %s must be a function () -> %s", name,
+                            result ? "i32" : "()");
     }
-    return done(apps);
+    return lab_apps_done(apps);
 }
 
 static enum lab_result start(struct lab_apps *apps, struct lab_app *app) {
@@ -234,13 +208,14 @@ static enum lab_result load_error(struct lab_apps *apps, const char *error, uint
         error += sizeof prefix - 1;
     }
     if (strstr(error, "memory failed") != NULL || strstr(error, "out of memory") != NULL) {
-        return say(apps, LAB_OUT_OF_MEMORY,
-                   "not enough memory for a module of %u bytes and its data: %u bytes are free; stop an app, "
-                   "or link "
-                   "with a smaller stack and export __heap_base and __data_end",
-                   (unsigned)size, (unsigned)lab_apps_memory_free(apps));
+        return lab_apps_say(
+            apps, LAB_OUT_OF_MEMORY,
+            "not enough memory for a module of %u bytes and its data: %u bytes are free; stop an app, "
+            "or link "
+            "with a smaller stack and export __heap_base and __data_end",
+            (unsigned)size, (unsigned)lab_apps_memory_free(apps));
     }
-    return say(apps, otherwise, "%s", error);
+    return lab_apps_say(apps, otherwise, "%s", error);
 }
 
 /* The loader resolves a function only if the contract has it with that signature. */
@@ -250,9 +225,9 @@ static enum lab_result check_links(struct lab_apps *apps, wasm_module_t module) 
         wasm_import_t import;
         wasm_runtime_get_import_type(module, i, &import);
         if (!import.linked) {
-            return say(apps, LAB_IMPORT_REFUSED,
-                       "import %.64s.%.48s has another signature than the contract's", import.module_name,
-                       import.name);
+            return lab_apps_say(apps, LAB_IMPORT_REFUSED,
+                                "import %.64s.%.48s has another signature than the contract's",
+                                import.module_name, import.name);
         }
     }
     return LAB_DONE;
@@ -273,14 +248,14 @@ static enum lab_result check_memory(struct lab_apps *apps, struct lab_app *app) 
     }
     uint64_t bytes = wasm_memory_get_cur_page_count(memory) * wasm_memory_get_bytes_per_page(memory);
     if (bytes > app->manifest.memory) {
-        return say(apps, LAB_OUT_OF_MEMORY, "%u bytes of linear memory: its manifest allows %u",
-                   (unsigned)bytes, (unsigned)app->manifest.memory);
+        return lab_apps_say(apps, LAB_OUT_OF_MEMORY, "%u bytes of linear memory: its manifest allows %u",
+                            (unsigned)bytes, (unsigned)app->manifest.memory);
     }
     return LAB_DONE;
 }
 
 /* Makes a running app of `app->bytes`. */
-static enum lab_result load(struct lab_apps *apps, struct lab_app *app) {
+enum lab_result lab_app_load(struct lab_apps *apps, struct lab_app *app) {
     enum lab_result result =
         app->sequence > 0
             ? lab_module_check(app->bytes, app->size, &app->manifest, apps->words, sizeof apps->words)
@@ -317,211 +292,6 @@ static enum lab_result load(struct lab_apps *apps, struct lab_app *app) {
     return start(apps, app);
 }
 
-/* ---- receiving */
-
-static void end_transfer(struct lab_apps *apps) {
-    struct lab_transfer *transfer = &apps->transfer;
-    if (transfer->bytes != NULL) {
-        wasm_runtime_free(transfer->bytes);
-    }
-    mbedtls_sha256_free(&transfer->sha256);
-    *transfer = (struct lab_transfer){0};
-}
-
-static void abandon_transfer(struct lab_apps *apps) {
-    struct lab_app *app = apps->transfer.app;
-    if (app == NULL) {
-        return;
-    }
-    end_transfer(apps);
-    if (app->state == LAB_APP_RECEIVING) {
-        app->name[0] = '\0';
-    }
-}
-
-/* Whether a module may come in: what docs/protocol.md, section 5, has checked before a byte is stored, in its
- * order. */
-static enum lab_result admit(struct lab_apps *apps, const struct lab_deployment *deployment,
-                             struct lab_package *package) {
-    const struct lab_span *envelope = &deployment->envelope;
-    if (envelope->size == 0) {
-        *package = (struct lab_package){0};
-        if (apps->identity->development) {
-            return LAB_DONE;
-        }
-        return say(apps, LAB_UNSIGNED,
-                   "not signed: this is no development device, sign the app with lab sign");
-    }
-    char *words = apps->words;
-    const size_t room = sizeof apps->words;
-    enum lab_result result = lab_package_verify(apps->identity, envelope->bytes, envelope->size, words, room);
-    if (result == LAB_DONE) {
-        result = lab_package_read(package, envelope->bytes, envelope->size, words, room);
-    }
-    if (result == LAB_DONE &&
-        (package->name.size != deployment->name.size || package->size != deployment->size ||
-         memcmp(package->name.bytes, deployment->name.bytes, package->name.size) != 0 ||
-         memcmp(package->digest, deployment->digest, LAB_DIGEST_SIZE) != 0)) {
-        result = say(apps, LAB_BAD_ARGUMENTS, "the package is of another module: %.*s, %u bytes",
-                     (int)package->name.size, (const char *)package->name.bytes, (unsigned)package->size);
-    }
-    if (result == LAB_DONE) {
-        result = lab_package_suits(package, apps->identity, words, room);
-    }
-    lab_text_clean(words);
-    return result;
-}
-
-enum lab_result lab_apps_begin(struct lab_apps *apps, const struct lab_deployment *deployment,
-                               uint32_t *offset) {
-    struct lab_transfer *transfer = &apps->transfer;
-    const char *name = (const char *)deployment->name.bytes;
-    size_t name_size = deployment->name.size;
-    uint32_t size = deployment->size;
-    const uint8_t *digest = deployment->digest;
-    *offset = 0;
-    if (!valid_name(name, name_size)) {
-        return say(apps, LAB_BAD_ARGUMENTS, "an app's name is 1 to 32 of A-Z a-z 0-9 . _ -");
-    }
-    struct lab_package package;
-    enum lab_result result = admit(apps, deployment, &package);
-    if (result != LAB_DONE) {
-        return result;
-    }
-    struct lab_app *app = find(apps, name, name_size);
-    if (app != NULL && package.sequence < app->sequence) {
-        return say(apps, LAB_OLD_SEQUENCE, "sequence number %u: this device has had %u",
-                   (unsigned)package.sequence, (unsigned)app->sequence);
-    }
-    if (size > lab_apps_module_max(apps)) {
-        return say(apps, LAB_TOO_LARGE, "a module of %u bytes: this device takes %u", (unsigned)size,
-                   (unsigned)lab_apps_module_max(apps));
-    }
-    if (app != NULL && app == transfer->app && size == transfer->size &&
-        memcmp(digest, transfer->digest, LAB_DIGEST_SIZE) == 0) {
-        *offset = transfer->received;
-        return done(apps);
-    }
-    abandon_transfer(apps);
-    app = find(apps, name, name_size);
-    if (app == NULL) {
-        app = find_room(apps);
-        if (app == NULL) {
-            return say(apps, LAB_TOO_MANY_APPS, "%u apps are on this device, and no more fit: stop one first",
-                       LAB_APPS_MAX);
-        }
-        memset(app, 0, sizeof *app);
-        memcpy(app->name, name, name_size);
-        memcpy(app->digest, digest, LAB_DIGEST_SIZE);
-        app->size = size;
-        app->state = LAB_APP_RECEIVING;
-    }
-    transfer->bytes = wasm_runtime_malloc(size > 0 ? size : 1);
-    if (transfer->bytes == NULL && app->state == LAB_APP_RUNNING) {
-        /* Not room for both: the new one is what was asked for. */
-        unload(apps, app);
-        set_state(apps, app, LAB_APP_STOPPED, "");
-        transfer->bytes = wasm_runtime_malloc(size > 0 ? size : 1);
-    }
-    if (transfer->bytes == NULL) {
-        if (app->state == LAB_APP_RECEIVING) {
-            app->name[0] = '\0';
-        }
-        return say(apps, LAB_OUT_OF_MEMORY, "a module of %u bytes: %u bytes are free, not all in one piece",
-                   (unsigned)size, (unsigned)lab_apps_memory_free(apps));
-    }
-    transfer->app = app;
-    transfer->size = size;
-    memcpy(transfer->digest, digest, LAB_DIGEST_SIZE);
-    transfer->sequence = package.sequence;
-    transfer->manifest = package.manifest;
-    if (package.version.size > 0) {
-        memcpy(transfer->version, package.version.bytes, package.version.size);
-    }
-    mbedtls_sha256_init(&transfer->sha256);
-    (void)mbedtls_sha256_starts(&transfer->sha256, 0);
-    if (app->state == LAB_APP_RECEIVING) {
-        app->memory = size;
-        set_state(apps, app, LAB_APP_RECEIVING, "");
-    }
-    return done(apps);
-}
-
-enum lab_result lab_apps_chunk(struct lab_apps *apps, uint32_t at, const uint8_t *bytes, size_t size,
-                               uint32_t *offset) {
-    struct lab_transfer *transfer = &apps->transfer;
-    *offset = transfer->received;
-    if (transfer->app == NULL) {
-        return say(apps, LAB_WRONG_OFFSET, "no transfer is under way: begin one");
-    }
-    if (at != transfer->received) {
-        return say(apps, LAB_WRONG_OFFSET, "offset %u, expected %u", (unsigned)at,
-                   (unsigned)transfer->received);
-    }
-    if (size > transfer->size - transfer->received) {
-        return say(apps, LAB_TOO_LARGE, "%u bytes at offset %u of a module of %u", (unsigned)size,
-                   (unsigned)at, (unsigned)transfer->size);
-    }
-    memcpy(transfer->bytes + transfer->received, bytes, size);
-    (void)mbedtls_sha256_update(&transfer->sha256, bytes, size);
-    transfer->received += (uint32_t)size;
-    *offset = transfer->received;
-    return done(apps);
-}
-
-enum lab_result lab_apps_end(struct lab_apps *apps) {
-    struct lab_transfer *transfer = &apps->transfer;
-    struct lab_app *app = transfer->app;
-    if (app == NULL) {
-        return say(apps, LAB_WRONG_OFFSET, "no transfer is under way: begin one");
-    }
-    if (transfer->received != transfer->size) {
-        return say(apps, LAB_WRONG_OFFSET, "%u of %u bytes have arrived", (unsigned)transfer->received,
-                   (unsigned)transfer->size);
-    }
-    uint8_t digest[LAB_DIGEST_SIZE];
-    if (mbedtls_sha256_finish(&transfer->sha256, digest) != 0 ||
-        memcmp(digest, transfer->digest, sizeof digest) != 0) {
-        abandon_transfer(apps);
-        return say(apps, LAB_DIGEST_MISMATCH, "the SHA-256 of what arrived is not the one announced");
-    }
-    unload(apps, app);
-    memcpy(app->digest, digest, sizeof digest);
-    app->size = transfer->size;
-    app->sequence = transfer->sequence;
-    memcpy(app->version, transfer->version, sizeof app->version);
-    app->manifest = transfer->manifest;
-    app->bytes = transfer->bytes;
-    transfer->bytes = NULL;
-    end_transfer(apps);
-
-    /* What it will hold: the module, which the pool has given already, and what loading takes. */
-    uint32_t before = lab_apps_memory_free(apps) + app->size;
-    enum lab_result result = load(apps, app);
-    if (result != LAB_DONE) {
-        fail(apps, app);
-        return result;
-    }
-    app->memory = before - lab_apps_memory_free(apps);
-    set_state(apps, app, LAB_APP_RUNNING, "");
-    return result;
-}
-
-enum lab_result lab_apps_stop(struct lab_apps *apps, const char *name, size_t name_size) {
-    struct lab_app *app = find(apps, name, name_size);
-    if (app == NULL) {
-        return say(apps, LAB_NO_SUCH_APP, "no app of that name is on this device");
-    }
-    if (apps->transfer.app == app) {
-        abandon_transfer(apps);
-    }
-    if (app->name[0] != '\0' && app->state != LAB_APP_STOPPED) {
-        unload(apps, app);
-        set_state(apps, app, LAB_APP_STOPPED, "");
-    }
-    return done(apps);
-}
-
 /* ---- calls from the gateway */
 
 static enum lab_result to_wasm(struct lab_apps *apps, size_t index, const struct lab_value *value,
@@ -531,22 +301,22 @@ static enum lab_result to_wasm(struct lab_apps *apps, size_t index, const struct
     case WASM_I32:
         /* Both readings of 32 bits: WebAssembly's integers have no sign. */
         if (value->is_float || value->integer < INT32_MIN || value->integer > UINT32_MAX) {
-            return say(apps, LAB_BAD_ARGUMENTS, "argument %u is an i32: an integer from -2^31 to 2^32-1",
-                       number);
+            return lab_apps_say(apps, LAB_BAD_ARGUMENTS,
+                                "argument %u is an i32: an integer from -2^31 to 2^32-1", number);
         }
         argument->of.i32 = (int32_t)(uint32_t)value->integer;
         return LAB_DONE;
     case WASM_I64:
         if (value->is_float) {
-            return say(apps, LAB_BAD_ARGUMENTS, "argument %u is an i64: an integer", number);
+            return lab_apps_say(apps, LAB_BAD_ARGUMENTS, "argument %u is an i64: an integer", number);
         }
         argument->of.i64 = value->integer;
         return LAB_DONE;
     case WASM_F32: {
         double wide = value->is_float ? value->number : (double)value->integer;
         if (isfinite(wide) && fabs(wide) > (double)3.4028234663852886e38f) {
-            return say(apps, LAB_BAD_ARGUMENTS, "argument %u is an f32: %g is beyond its range", number,
-                       wide);
+            return lab_apps_say(apps, LAB_BAD_ARGUMENTS, "argument %u is an f32: %g is beyond its range",
+                                number, wide);
         }
         argument->of.f32 = (float)wide;
         return LAB_DONE;
@@ -555,8 +325,8 @@ static enum lab_result to_wasm(struct lab_apps *apps, size_t index, const struct
         argument->of.f64 = value->is_float ? value->number : (double)value->integer;
         return LAB_DONE;
     default:
-        return say(apps, LAB_BAD_ARGUMENTS, "argument %u is %s, which no message can carry", number,
-                   kind_name(argument->kind));
+        return lab_apps_say(apps, LAB_BAD_ARGUMENTS, "argument %u is %s, which no message can carry", number,
+                            kind_name(argument->kind));
     }
 }
 
@@ -584,13 +354,14 @@ static bool from_wasm(const wasm_val_t *result, struct lab_value *value) {
 
 /* The running app of that name, or NULL after saying why not. */
 static struct lab_app *running(struct lab_apps *apps, const char *name, size_t name_size) {
-    struct lab_app *app = find(apps, name, name_size);
+    struct lab_app *app = lab_apps_find(apps, name, name_size);
     if (app == NULL) {
-        (void)say(apps, LAB_NO_SUCH_APP, "no app of that name is on this device");
+        (void)lab_apps_say(apps, LAB_NO_SUCH_APP, "no app of that name is on this device");
         return NULL;
     }
-    if (app->state != LAB_APP_RUNNING) {
-        (void)say(apps, LAB_NO_SUCH_APP, "%s is %s, not running", app->name, lab_app_state_name(app->state));
+    if (!runs(app)) {
+        (void)lab_apps_say(apps, LAB_NO_SUCH_APP, "%s is %s, not running", app->name,
+                           lab_app_state_name(app->state));
         return NULL;
     }
     return app;
@@ -607,23 +378,23 @@ enum lab_result lab_apps_call(struct lab_apps *apps, const char *name, size_t na
     }
     char export[LAB_TOPIC_MAX + 1];
     if (function_size >= sizeof export) {
-        return say(apps, LAB_NO_SUCH_FUNCTION, "no export has a name that long");
+        return lab_apps_say(apps, LAB_NO_SUCH_FUNCTION, "no export has a name that long");
     }
     memcpy(export, function, function_size);
     export[function_size] = '\0';
     wasm_function_inst_t callee = wasm_runtime_lookup_function(app->instance, export);
     if (callee == NULL) {
-        return say(apps, LAB_NO_SUCH_FUNCTION, "%s exports no function %s", app->name, export);
+        return lab_apps_say(apps, LAB_NO_SUCH_FUNCTION, "%s exports no function %s", app->name, export);
     }
     uint32_t wanted = wasm_func_get_param_count(callee, app->instance);
     uint32_t given = wasm_func_get_result_count(callee, app->instance);
     if (wanted != argument_count) {
-        return say(apps, LAB_BAD_ARGUMENTS, "%s.%s takes %u arguments, not %u", app->name, export,
-                   (unsigned)wanted, (unsigned)argument_count);
+        return lab_apps_say(apps, LAB_BAD_ARGUMENTS, "%s.%s takes %u arguments, not %u", app->name, export,
+                            (unsigned)wanted, (unsigned)argument_count);
     }
     if (given > room || given > LAB_RESULTS_MAX || wanted > LAB_ARGUMENTS_MAX) {
-        return say(apps, LAB_BAD_ARGUMENTS, "%s.%s returns %u values: %u fit into an answer", app->name,
-                   export, (unsigned)given, LAB_RESULTS_MAX);
+        return lab_apps_say(apps, LAB_BAD_ARGUMENTS, "%s.%s returns %u values: %u fit into an answer",
+                            app->name, export, (unsigned)given, LAB_RESULTS_MAX);
     }
     wasm_valkind_t kinds[LAB_ARGUMENTS_MAX];
     wasm_val_t in[LAB_ARGUMENTS_MAX] = {0};
@@ -638,13 +409,13 @@ enum lab_result lab_apps_call(struct lab_apps *apps, const char *name, size_t na
     }
     enum lab_result result = run(apps, app, callee, export, given, out, wanted, in);
     if (result != LAB_DONE) {
-        fail(apps, app);
+        lab_app_fail(apps, app);
         return result;
     }
     for (size_t i = 0; i < given; i++) {
         if (!from_wasm(&out[i], &results[i])) {
-            return say(apps, LAB_BAD_ARGUMENTS, "%s.%s returns a reference, which no message can carry",
-                       app->name, export);
+            return lab_apps_say(apps, LAB_BAD_ARGUMENTS,
+                                "%s.%s returns a reference, which no message can carry", app->name, export);
         }
     }
     *result_count = given;
@@ -675,7 +446,8 @@ static enum lab_result call_flat(struct lab_apps *apps, struct lab_app *app, con
         in[i].of.i32 = (int32_t)values[i];
     }
     if (!form || kind != WASM_I32) {
-        return say(apps, LAB_NO_SUCH_FUNCTION, "%s exports no %s as the contract has it", app->name, name);
+        return lab_apps_say(apps, LAB_NO_SUCH_FUNCTION, "%s exports no %s as the contract has it", app->name,
+                            name);
     }
     enum lab_result status = run(apps, app, function, name, results, &out, (uint32_t)count, in);
     if (status == LAB_DONE && result != NULL) {
@@ -687,7 +459,7 @@ static enum lab_result call_flat(struct lab_apps *apps, struct lab_app *app, con
 /* A place in the app's memory, or NULL after saying that there is none. */
 static uint8_t *place(struct lab_apps *apps, struct lab_app *app, uint32_t address, uint32_t size) {
     if (!wasm_runtime_validate_app_addr(app->instance, address, size)) {
-        (void)say(apps, LAB_TRAP, "%s.on-command: an address outside its memory", app->name);
+        (void)lab_apps_say(apps, LAB_TRAP, "%s.on-command: an address outside its memory", app->name);
         return NULL;
     }
     return wasm_runtime_addr_app_to_native(app->instance, address);
@@ -720,8 +492,8 @@ static enum lab_result command(struct lab_apps *apps, struct lab_app *app, const
     }
     memcpy(values, pair, 8); /* both sides are little endian */
     if (values[1] > *answer_size) {
-        return say(apps, LAB_TRAP, "%s.on-command: an answer of %u bytes, %u are allowed", app->name,
-                   (unsigned)values[1], (unsigned)*answer_size);
+        return lab_apps_say(apps, LAB_TRAP, "%s.on-command: an answer of %u bytes, %u are allowed", app->name,
+                            (unsigned)values[1], (unsigned)*answer_size);
     }
     const uint8_t *there = values[1] > 0 ? place(apps, app, values[0], values[1]) : answer;
     if (there == NULL) {
@@ -732,7 +504,7 @@ static enum lab_result command(struct lab_apps *apps, struct lab_app *app, const
     if (wasm_runtime_lookup_function(app->instance, "cabi_post_on-command") != NULL) {
         return call_flat(apps, app, "cabi_post_on-command", 1, &at, NULL);
     }
-    return done(apps);
+    return lab_apps_done(apps);
 }
 
 enum lab_result lab_apps_command(struct lab_apps *apps, const char *name, size_t name_size,
@@ -743,7 +515,7 @@ enum lab_result lab_apps_command(struct lab_apps *apps, const char *name, size_t
         result = command(apps, app, bytes, size, answer, answer_size);
     }
     if (result == LAB_TRAP || result == LAB_BUDGET_EXCEEDED) {
-        fail(apps, app);
+        lab_app_fail(apps, app);
     }
     if (result != LAB_DONE) {
         *answer_size = 0;
@@ -753,7 +525,8 @@ enum lab_result lab_apps_command(struct lab_apps *apps, const char *name, size_t
 
 /* ---- polling */
 
-uint32_t lab_apps_step(struct lab_apps *apps) {
+/* Polls the app that has been due longest. */
+static uint32_t poll(struct lab_apps *apps) {
     uint64_t now = apps->port->millis(apps->port);
     struct lab_app *next = NULL;
     for (size_t i = 0; i < LAB_APPS_MAX; i++) {
@@ -776,9 +549,17 @@ uint32_t lab_apps_step(struct lab_apps *apps) {
         next->due = now + next->interval;
     }
     if (run(apps, next, next->poll, "poll", 0, NULL, 0, NULL) != LAB_DONE) {
-        fail(apps, next);
+        lab_app_fail(apps, next);
+    } else if (next->state == LAB_APP_TRIAL && next->polls < UINT16_MAX) {
+        next->polls++;
     }
     return 0;
+}
+
+uint32_t lab_apps_step(struct lab_apps *apps) {
+    uint32_t until_poll = poll(apps);
+    uint32_t until_verdict = lab_updates_step(apps);
+    return until_poll < until_verdict ? until_poll : until_verdict;
 }
 
 /* ---- for natives */
@@ -853,5 +634,6 @@ const char *lab_apps_init(struct lab_apps *apps, const struct lab_port *port,
         }
         first = end;
     }
+    lab_updates_restore(apps);
     return NULL;
 }

@@ -1,4 +1,5 @@
-/* The WASM apps of a device: up to LAB_APPS_MAX side by side in one pool of memory, run by WAMR.
+/* The WASM apps of a device: up to LAB_APPS_MAX side by side in one pool of memory, run by WAMR, kept in
+ * flash.
  *
  * One instance a process, since WAMR keeps its pool and its table of natives in statics. Nothing is allocated
  * outside the pool; what an app holds of it is all given back when it stops or fails.
@@ -23,8 +24,8 @@
 #include "apps/results.h"
 #include "identity/identity.h"
 #include "lab/port.h"
-#include "mbedtls/sha256.h"
 #include "package/package.h"
+#include "store/slots.h"
 #include "world/world.h"
 
 /* As in wire.cddl. */
@@ -36,6 +37,13 @@
 #define LAB_ARGUMENTS_MAX 8u
 #define LAB_RESULTS_MAX   4u
 #define LAB_COMMAND_MAX   256u
+
+/* The trial of a module without a package. */
+#define LAB_TRIAL_POLLS 3u
+#define LAB_TRIAL_MS    10000u
+
+/* How long a trial that has passed waits for the gateway after its time. */
+#define LAB_TRIAL_GRACE_MS 30000u
 
 /* Why an app failed, or a request was refused; the wire takes 200. */
 #define LAB_WORDS_MAX 160u
@@ -58,20 +66,36 @@ enum lab_app_state {
     LAB_APP_RUNNING = 1,
     LAB_APP_STOPPED = 2,
     LAB_APP_FAILED = 3,
+    LAB_APP_TRIAL = 4,
 };
 
 enum lab_log_level { LAB_LOG_DEBUG = 0, LAB_LOG_INFO = 1, LAB_LOG_WARNING = 2, LAB_LOG_ERROR = 3 };
 
 struct lab_app {
-    char name[LAB_NAME_MAX + 1]; /* empty: the slot is free */
+    char name[LAB_NAME_MAX + 1]; /* empty: this entry is free */
     enum lab_app_state state;
     uint8_t digest[LAB_DIGEST_SIZE];
     uint32_t size;                 /* of the module */
     uint32_t memory;               /* of the pool */
-    char words[LAB_WORDS_MAX + 1]; /* why it failed */
+    char words[LAB_WORDS_MAX + 1]; /* why it failed; or why `rejected_digest` was given up */
     bool changed;                  /* since the owner last cleared this */
     uint32_t sequence;             /* of its package; 0: not signed */
     char version[LAB_APP_VERSION_MAX + 1];
+
+    /* What flash knows of it (updates.c) */
+    uint8_t record;   /* its id in the log; 0: none */
+    uint8_t slot;     /* confirmed */
+    uint8_t trial;    /* on trial */
+    uint8_t incoming; /* being received */
+    bool stopped;     /* somebody asked for it */
+    bool rejected;    /* a version was given up, this one: */
+    uint8_t rejected_digest[LAB_DIGEST_SIZE];
+    uint32_t highest; /* sequence number that it has confirmed or had on trial */
+
+    uint16_t polls;       /* passed while on trial */
+    uint16_t trial_polls; /* wanted */
+    uint32_t trial_ms;
+    uint64_t trial_until;
 
     struct lab_manifest manifest;
     uint8_t *bytes; /* the module; WAMR works in it, so it lives as long as `module` */
@@ -83,17 +107,12 @@ struct lab_app {
     uint64_t due;
 };
 
-/* A module on its way here. What was running under its name goes on until the last byte is checked. */
+/* A module on its way to a slot. What was running under its name goes on until the last byte is checked. */
 struct lab_transfer {
     struct lab_app *app; /* NULL: none */
-    uint8_t *bytes;
+    bool held;           /* it is here already: nothing needs to come */
     uint32_t size;
     uint32_t received;
-    uint8_t digest[LAB_DIGEST_SIZE];
-    mbedtls_sha256_context sha256;
-    uint32_t sequence; /* 0: not signed */
-    char version[LAB_APP_VERSION_MAX + 1];
-    struct lab_manifest manifest; /* of the package */
 };
 
 /* Where an app's words go. Texts are not terminated. */
@@ -117,6 +136,8 @@ struct lab_apps {
     const struct lab_identity *identity;
     struct lab_apps_sink sink;
     struct lab_world *world;
+    struct lab_slots slots;
+    bool connected;            /* to the gateway; the owner's to set before each step */
     struct lab_app *current;   /* whose code runs */
     unsigned allocations_left; /* calls of cabi_realloc that the running call may still cause */
     struct lab_transfer transfer;
@@ -125,7 +146,8 @@ struct lab_apps {
     NativeSymbol natives[LAB_API_NATIVE_COUNT]; /* WAMR sorts them in place */
 };
 
-/* Returns NULL, or in words why apps cannot run. */
+/* Starts the apps that flash holds; one that was on trial is given up. Returns NULL, or in words why apps
+ * cannot run. */
 const char *lab_apps_init(struct lab_apps *apps, const struct lab_port *port,
                           const struct lab_identity *identity, struct lab_world *world,
                           struct lab_apps_sink sink);
@@ -138,18 +160,22 @@ struct lab_deployment {
     struct lab_span envelope; /* of its package; empty: not signed */
 };
 
-/* Takes a module in: begin, chunks in order, end. `*offset` is the one expected next, also after an error. A
- * begin that repeats the transfer under way resumes it. */
+/* Takes a module into flash: begin, chunks in order, end. `*offset` is the one expected next, also after an
+ * error. A begin that repeats the transfer under way resumes it, also after a reset. */
 enum lab_result lab_apps_begin(struct lab_apps *apps, const struct lab_deployment *deployment,
                                uint32_t *offset);
 enum lab_result lab_apps_chunk(struct lab_apps *apps, uint32_t at, const uint8_t *bytes, size_t size,
                                uint32_t *offset);
 
-/* Checks the digest, ends what ran under that name, loads and starts the new module. */
+/* Checks the digest, ends what ran under that name, starts the new module on trial. If it does not start,
+ * what was there before runs again. */
 enum lab_result lab_apps_end(struct lab_apps *apps);
 
-/* Ends an app and frees its memory; it stays listed as stopped until its slot is needed. */
+/* Ends an app and frees its memory; it stays listed as stopped, and stopped, until it is deployed again. */
 enum lab_result lab_apps_stop(struct lab_apps *apps, const char *name, size_t name_size);
+
+/* Ends an app and frees its flash; its sequence number stays. */
+enum lab_result lab_apps_remove(struct lab_apps *apps, const char *name, size_t name_size);
 
 /* Calls an export. `*result_count` is the room in `results`, then how many there are. */
 enum lab_result lab_apps_call(struct lab_apps *apps, const char *name, size_t name_size, const char *function,
@@ -160,7 +186,8 @@ enum lab_result lab_apps_call(struct lab_apps *apps, const char *name, size_t na
 enum lab_result lab_apps_command(struct lab_apps *apps, const char *name, size_t name_size,
                                  const uint8_t *bytes, size_t size, uint8_t *answer, size_t *answer_size);
 
-/* Polls the app that has been due longest; returns the milliseconds until the next is, UINT32_MAX for never.
+/* Polls the app that has been due longest, and ends trials; returns the milliseconds until the next is,
+ * UINT32_MAX for never.
  */
 uint32_t lab_apps_step(struct lab_apps *apps);
 

@@ -44,6 +44,7 @@ enum kind {
     KIND_LIST_APPS = 74,
     KIND_RESET = 75,
     KIND_COMMAND = 76,
+    KIND_REMOVE = 77,
 };
 
 /* Room before the body: the length, the array's head, kind, id and the byte string's head at their longest.
@@ -124,7 +125,7 @@ static struct app_status status_of(const struct lab_app *app) {
         .app_status_words_m = text_of(app->words),
         .app_status_sequence_m = app->sequence,
         .app_status_app_version_m = text_of(app->version),
-        .app_status_rejected_digest_m = text_of(""),
+        .app_status_rejected_digest_m = bytes_of(app->rejected_digest, app->rejected ? LAB_DIGEST_SIZE : 0),
     };
 }
 
@@ -412,6 +413,7 @@ static bool on_request(struct lab_session *session, uint32_t kind, uint32_t id,
         struct command command;
         struct list_apps list;
         struct reset reset;
+        struct remove remove;
     } m;
 #define DECODE(type, member)                                                                                 \
     (cbor_decode_##type(body->value, body->len, &m.member, &taken) == ZCBOR_SUCCESS && taken == body->len)
@@ -454,6 +456,12 @@ static bool on_request(struct lab_session *session, uint32_t kind, uint32_t id,
             return false;
         }
         result = lab_apps_stop(apps, (const char *)m.stop.stop_app_m.value, m.stop.stop_app_m.len);
+        break;
+    case KIND_REMOVE:
+        if (!DECODE(remove, remove)) {
+            return false;
+        }
+        result = lab_apps_remove(apps, (const char *)m.remove.remove_app_m.value, m.remove.remove_app_m.len);
         break;
     case KIND_CALL:
         if (!DECODE(call, call)) {
@@ -553,8 +561,8 @@ static bool on_message(struct lab_session *session, uint32_t kind, uint32_t id,
 static void on_item(struct lab_session *session, const uint8_t *item, size_t size) {
     struct envelope envelope;
     size_t taken = 0;
-    if (!lab_cbor_sound(item, size) ||
-        cbor_decode_envelope(item, size, &envelope, &taken) != ZCBOR_SUCCESS || taken != size) {
+    if (!lab_cbor_sound(item, size) || cbor_decode_envelope(item, size, &envelope, &taken) != ZCBOR_SUCCESS ||
+        taken != size) {
         send_goodbye(session, "a message is not CBOR of the form [kind, id, body]");
         return;
     }

@@ -22,7 +22,7 @@
 /* The protocol's limit of one message, both ways. */
 #define LAB_MESSAGE_MAX 4096u
 /* The longest this device sends: a hello that lists eight failed apps. */
-#define LAB_MESSAGE_OUT_MAX 2816u
+#define LAB_MESSAGE_OUT_MAX 2944u
 #define LAB_CHUNK_MAX       3584u
 
 enum lab_session_state {

@@ -2,9 +2,12 @@
  * ended. */
 #include "apps/apps.h"
 #include "apps/inspect.h"
+#include "flash.h"
 #include "fuzz.h"
 
-#define POOL 131072u
+#define POOL         131072u
+#define FLASH_SIZE   0x00100000u
+#define FLASH_SECTOR 4096u
 
 static uint64_t now;
 static size_t heard; /* bytes that apps said, so that the sanitizer sees each read */
@@ -41,7 +44,20 @@ static void start(void) {
     static const struct lab_wiring wiring;
     static const struct lab_identity identity = {.development = true};
     static _Alignas(8) uint8_t pool[POOL];
-    static struct lab_port port = {.millis = millis, .pool = pool, .pool_size = POOL, .wiring = &wiring};
+    static uint8_t cells[FLASH_SIZE];
+    static struct lab_boot boot;
+    static struct lab_port port = {
+        .millis = millis,
+        .pool = pool,
+        .pool_size = POOL,
+        .boot = &boot,
+        .wiring = &wiring,
+        .flash_geometry = {.size = FLASH_SIZE, .sector = FLASH_SECTOR, .program = 1},
+        .flash_read = flash_read,
+        .flash_program = flash_program,
+        .flash_erase = flash_erase,
+    };
+    flash.bytes = cells;
     static const struct lab_apps_sink sink = {NULL, on_log, on_publish, on_changed};
     lab_world_init(&world, &port);
     PROMISE(lab_apps_init(&apps, &port, &identity, &world, sink) == NULL);

@@ -142,7 +142,7 @@ export function submit(form, work) {
 }
 
 const TONE = {
-  connected: "ok", running: "ok", paused: "warn", booting: "warn", waiting: "warn", receiving: "warn", trial: "warn",
+  connected: "ok", running: "ok", good: "ok", paused: "warn", booting: "warn", waiting: "warn", receiving: "warn", trial: "warn",
   unreachable: "bad", crashed: "bad", failed: "bad", disconnected: "warn", revoked: "bad", error: "bad", warning: "warn",
 };
 export const tone = (state) => TONE[state] ?? "";
@@ -151,6 +151,8 @@ export const badge = (state) => h("span", { className: `state ${tone(state)}` },
 export const bytes = (count) => count < 1024 ? `${count} B` : count < 1 << 20 ? `${(count / 1024).toFixed(1)} KiB` : `${(count / (1 << 20)).toFixed(1)} MiB`;
 export const clock = (time) => new Date(time * 1000).toLocaleTimeString([], { hour12: false });
 export const day = (time) => new Date(time * 1000).toLocaleDateString();
+/** A log line of the API, as the event it was. */
+export const asEvent = (line) => ({ ...line, data: line.kind.endsWith(".log") ? { ...line.fields, text: line.text, level: line.level, component: line.component } : line.fields });
 export const number = (value, digits = 4) => Number(value.toPrecision(digits)).toString();
 
 /** Says an event in a few words, and how it is to be taken. */
@@ -180,7 +182,7 @@ export function tell(event) {
 }
 
 /** A curve in a box: uPlot, if it was fetched. */
-export function plot(title, unit, format = (value) => number(value)) {
+export function plot(title, unit, format = (value) => number(value), whole = false) {
   const value = h("span", {}, "–");
   const box = h("div", {});
   const element = h("div", { className: "plot" }, h("h3", {}, title, value), box);
@@ -196,9 +198,9 @@ export function plot(title, unit, format = (value) => number(value)) {
       const axis = { stroke: () => colour("--muted"), grid: { stroke: () => colour("--line"), width: 1 }, ticks: { show: false }, font: "12px sans-serif" };
       chart = new window.uPlot({
         width: Math.max(box.clientWidth, 200), height: 170, legend: { show: false }, cursor: { y: false }, padding: [8, 8, 0, 0],
-        axes: [{ ...axis, space: 60 }, { ...axis, size: 54, values: (_chart, splits) => splits.map((split) => format(split)) }],
+        axes: [{ ...axis, space: 76, size: 34, values: (_chart, splits) => splits.map(clock) }, { ...axis, size: 66, incrs: whole ? [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000] : undefined, values: (_chart, splits) => splits.map((split) => format(split)) }],
         series: [{}, { stroke: () => colour("--accent"), width: 2, points: { show: false }, spanGaps: true }],
-        scales: { y: { range: (_chart, low, high) => low === high ? [low - 1, high + 1] : [low - (high - low) * .1, high + (high - low) * .1] } },
+        scales: { y: { range: (_chart, low, high) => whole ? [0, high + 1] : low === high ? [low - 1, high + 1] : [low - (high - low) * .1, high + (high - low) * .1] } },
       }, data, box);
       chart.root.setAttribute("role", "img");
       new ResizeObserver(() => chart.setSize({ width: Math.max(box.clientWidth, 200), height: 170 })).observe(box);

@@ -1,5 +1,5 @@
 // One board: its picture, its sensors, its apps, what it says.
-import { $, action, api, badge, bytes, clock, failed, fill, follow, h, may, number, operate, plot, quote, submit, tell, tone } from "/static/core.js";
+import { $, action, api, asEvent, badge, bytes, clock, failed, fill, follow, h, may, number, operate, plot, quote, submit, tell, tone } from "/static/core.js";
 import { Board } from "/static/board.js";
 
 const id = $("device").dataset.device;
@@ -156,7 +156,8 @@ function note(event) {
 // -- its events
 
 function addEvent(event) {
-  if (event.kind === "device.heartbeat" || event.device !== id) return;
+  const said = event.kind === "lab.log" && !["warning", "error"].includes(event.data.level);
+  if (event.kind === "device.heartbeat" || said || event.device !== id) return;
   const [kind, words] = tell(event);
   $("timeline").prepend(h("li", {}, h("time", {}, clock(event.time)), h("i", { className: `dot ${kind}` }), h("span", {}, words)));
   while ($("timeline").children.length > 200) $("timeline").lastChild.remove();
@@ -193,14 +194,16 @@ const drop = $("drop");
 async function flash(file) {
   const status = $("drop-status"), bar = $("drop-progress");
   if (!file) return;
-  const name = file.name.replace(/\.wasm$/i, "").replace(/[^A-Za-z0-9._-]/g, "-").slice(0, 32) || "app";
+  const signed = file.name.endsWith(".lab"); // a package names its app itself
+  const name = file.name.replace(/\.(wasm|lab)$/i, "").replace(/[^A-Za-z0-9._-]/g, "-").slice(0, 32) || "app";
   bar.hidden = false; bar.value = 0;
   status.className = ""; status.textContent = `Sending ${file.name} (${bytes(file.size)})…`;
   try {
-    const { apps: [app] } = await operate(`deployments?name=${quote(name)}&to=${quote(id)}`, await file.arrayBuffer(),
+    const { apps: [app] } = await operate(`deployments?${signed ? "" : `name=${quote(name)}&`}to=${quote(id)}`, await file.arrayBuffer(),
       (progress) => { if (progress.total) bar.value = progress.sent / progress.total; });
-    status.textContent = app.state === "running" ? `${app.name} runs.` : `${app.name}: ${app.reason || app.state}`;
-    status.className = app.state === "running" ? "notice ok" : "notice bad";
+    const runs = ["running", "trial"].includes(app.state);
+    status.textContent = runs ? `${app.name} runs${app.state === "trial" ? ", on trial" : ""}.` : `${app.name}: ${app.reason || app.state}`;
+    status.className = runs ? "notice ok" : "notice bad";
   } catch (error) {
     status.textContent = [error.message, error.hint].filter(Boolean).join(". ");
     status.className = "notice bad";
@@ -217,7 +220,7 @@ try {
   await refresh();
   if (device.state !== "off") showParts(await api("GET", `${base}/parts`).catch(() => ({ parts: {}, quantities: [] })));
   const { lines } = await api("GET", `logs?device=${quote(id)}&limit=60`);
-  for (const each of lines.reverse()) addEvent({ ...each, data: { ...each.fields, text: each.text, level: each.level, component: each.component } });
+  lines.reverse().map(asEvent).forEach(addEvent);
 } catch (error) { failed(error); }
 if (may("operator") && device?.pid !== null) listen();
 follow({

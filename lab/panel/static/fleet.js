@@ -108,7 +108,7 @@ $("boot-board").addEventListener("change", about);
 $("boot-cancel").addEventListener("click", () => dialog.close());
 submit($("boot-form"), async () => {
   const name = $("boot-name").value.trim();
-  await operate("devices", { board: $("boot-board").value, count: Number($("boot-count").value), name: name || null },
+  await operate("devices", { board: $("boot-board").value, count: Number($("boot-count").value), name: name || null, development: $("boot-development").checked },
     (progress) => { $("boot-progress").textContent = progress.text; });
   dialog.close();
 });

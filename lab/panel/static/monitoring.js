@@ -6,7 +6,7 @@ const graphs = [
   ["Events", "/s", "events_per_second", (value) => number(value, 3)],
   ["CPU of the lab", "%", "cpu_percent", (value) => value.toFixed(0)],
   ["Memory of the lab", "", "memory_bytes", (value) => bytes(Math.round(value))],
-].map(([title, unit, key, format]) => ({ key, curve: plot(title, unit, format) }));
+].map(([title, unit, key, format]) => ({ key, curve: plot(title, unit, format, key === "connected") }));
 
 async function showAlerts() {
   const { alerts } = await api("GET", "alerts");
@@ -25,7 +25,7 @@ async function showHealth() {
 async function showPlugins() {
   const [{ nodes }, { plugins }] = await Promise.all([api("GET", "nodes"), api("GET", "plugins")]);
   if (!nodes.length) {
-    fill($("plugins"), h("p", { className: "muted" }, "No gateway node is watched. Add one that runs on this machine (", h("code", {}, "lab node"), ") by its port."), addNode());
+    fill($("plugins"), h("p", { className: "muted below" }, "No gateway node is watched. Add one that runs on this machine (", h("code", {}, "lab node"), ") by its port."), addNode());
     return;
   }
   fill($("plugins"), h("div", { className: "table-wrap" }, h("table", {},

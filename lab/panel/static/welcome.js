@@ -13,6 +13,6 @@ try {
 submit($("welcome"), async () => {
   await api("POST", "gateway", { heartbeat: Number($("w-heartbeat").value) });
   const board = document.querySelector("[name=board]:checked").value;
-  await operate("devices", { board, count: Number($("w-count").value) }, (progress) => { $("w-progress").textContent = progress.text; });
+  await operate("devices", { board, count: Number($("w-count").value), development: $("w-development").checked }, (progress) => { $("w-progress").textContent = progress.text; });
   location.assign("/");
 });

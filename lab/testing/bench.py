@@ -32,14 +32,19 @@ from lab.gateway import Config
 from lab.home import Home
 from lab.lab import Json, Lab
 from lab.modules import read_module
+from lab.packages import SUFFIX as PACKAGE
+from lab.packages import Package
 from lab.publisher import Publisher
 from lab.testing.device import Device
 from lab.testing.gateway import Gateway
 
 T = TypeVar("T")
 
-App = str | Path | bytes
-"""An app to deploy: a module's bytes, the path of a module, source or app's folder, or a template's name."""
+App = str | Path | bytes | Package
+"""An app to deploy: a template's name; the path of a source, app's folder, module or package; a module's
+bytes; a package, sent as it is."""
+
+_RUNS = ("trial", "running")
 
 
 class Bench:
@@ -132,6 +137,7 @@ class Bench:
         *,
         name: str | None = None,
         language: str = "c",
+        confirmed: bool = False,
         timeout: float = 60.0,
     ) -> list[Json]:
         """Have devices run an app; return what each says of it: name, state, digest, memory.
@@ -139,18 +145,41 @@ class Bench:
         :param app: see `App`. Sources are compiled; a template is made into an app first.
         :param name: what the devices call it; else its folder's or file's name.
         :param language: of a template: ``c``, ``rust``, ``assemblyscript`` or ``wat``.
+        :param confirmed: return only when its trial is over.
         :param timeout: seconds for each device.
         :raises DeviceError: a device refused it, or it failed there.
         :raises MissingError: a compiler is not on this machine.
         """
-        found, module = self._module(app, language)
+        __tracebackhide__ = True
+        package = self.package(app, name=name, language=language)
         ids = [device.id for device in devices]
-        package = self.publisher.sign(name or found, module)
-        rows = self.call(lambda: self.lab.deploy(ids, package, timeout=timeout))
-        failed = [row for row in rows if row["state"] not in ("trial", "running")]
+        rows = self.call(lambda: self.lab.deploy(ids, package, confirmed=confirmed, timeout=timeout))
+        failed = [row for row in rows if row["state"] not in _RUNS]
         if failed:
             raise DeviceError("\n".join(f"{row['device']}: {row['reason']}" for row in failed))
         return rows
+
+    def package(
+        self, app: App, *, name: str | None = None, language: str = "c", version: str = ""
+    ) -> Package:
+        """Return an app as devices are sent it: signed by this lab's publisher, unless it is a package.
+
+        :param app: see `App`.
+        :param version: for people.
+        """
+        if isinstance(app, Package):
+            return app
+        if isinstance(app, bytes):
+            return self.publisher.sign(name or "app", app, version=version)
+        path = Path(app)
+        if path.suffix == PACKAGE:
+            return Package.load(path)
+        if not path.exists() and app in sdk.templates():
+            path = self.folder / "apps" / language / str(app)
+            if not path.exists():
+                sdk.new(path, template=str(app), language=language)
+        found, module = read_module(path)
+        return self.publisher.sign(name or found, module, version=version)
 
     def events(self, kind: str | None = None, *, device: str | None = None, since: int = 0) -> list[Event]:
         """Return what has happened so far, oldest first (`lab.events` lists the kinds).
@@ -216,15 +245,6 @@ class Bench:
         self._numbers[stem] = number = self._numbers.get(stem, 0) + 1
         return f"{stem}-{number}"
 
-    def _module(self, app: App, language: str) -> tuple[str, bytes]:
-        if isinstance(app, bytes):
-            return "app", app
-        path = Path(app)
-        if not path.exists() and app in sdk.templates():
-            path = self.folder / "apps" / language / str(app)
-            if not path.exists():
-                sdk.new(path, template=str(app), language=language)
-        return read_module(path)
 
 
 class Changes:

@@ -281,11 +281,19 @@ class Device:
     # -- apps
 
     def deploy(
-        self, app: App, *, name: str | None = None, language: str = "c", timeout: float = 60.0
+        self,
+        app: App,
+        *,
+        name: str | None = None,
+        language: str = "c",
+        confirmed: bool = False,
+        timeout: float = 60.0,
     ) -> Json:
         """Have it run an app; return what it says of it. See `Bench.deploy`."""
         __tracebackhide__ = True
-        [row] = self.bench.deploy([self], app, name=name, language=language, timeout=timeout)
+        [row] = self.bench.deploy(
+            [self], app, name=name, language=language, confirmed=confirmed, timeout=timeout
+        )
         return row
 
     def call(
@@ -312,12 +320,21 @@ class Device:
         __tracebackhide__ = True
         self.bench.call(lambda: self.bench.lab.gateway.stop_app(self.id, app))
 
+    def remove(self, app: str) -> None:
+        """End an app and take it off its flash."""
+        __tracebackhide__ = True
+        self.bench.call(lambda: self.bench.lab.gateway.remove_app(self.id, app))
+
     @property
     def apps(self) -> dict[str, Json]:
         """Its apps by name; the device itself is asked."""
         return {row["name"]: row for row in self.bench.call(lambda: self.bench.lab.apps(self.id))}
 
     # -- the desk
+
+    def label(self, **labels: str) -> None:
+        """Give it labels, which selectors of rollouts pick it by."""
+        self.bench.call(lambda: self.bench.lab.gateway.label(self.id, labels))
 
     def write_line(self, line: str) -> None:
         """Type a line on its console."""

@@ -15,6 +15,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import anyio
@@ -24,10 +25,12 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from lab.device import Device
 from lab.engines import OwnProcess
+from lab.engines.native import FLASH_FILE, NativeMachine
 from lab.errors import LabError, UsageError
 from lab.events import Events
 from lab.gateway import Gateway
 from lab.line import Corrupt, Delay, Disturbance, Drop, Hits, Line, Slow, Way
+from lab.peripherals.parts.nor_flash import NorFlash
 from lab.waiting import Gate
 
 log = structlog.get_logger()
@@ -340,6 +343,203 @@ def _process(site: Site) -> OwnProcess:
     return machine
 
 
+# -- simulated parts
+
+_REAL_PARTS = {"serial": "its parts are real"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SensorFail(Fault):
+    """A simulated part fails. Which parts a device has, and what is wrong with each, says `lab sensor`."""
+
+    name = "sensor.fail"
+    cannot = _REAL_PARTS
+    part: Annotated[str, Field(min_length=1, max_length=64, description="its name on the board, as dht22")]
+    how: Annotated[
+        Literal["nack", "stuck", "bad-checksum", "unplugged"],
+        Field(description="no acknowledge, holds its bus down, sends a wrong checksum, is not there"),
+    ]
+
+    @property
+    def key(self) -> str:
+        """Every part can fail at the same time."""
+        return f"{self.name} {self.part}"
+
+    async def begin(self, site: Site, spent: Callable[[], None]) -> Effect:
+        """Set it on the part's model."""
+        parts = site.powered.peripherals
+        parts.set(f"{self.part}.fault", self.how)
+
+        async def undo() -> None:
+            parts.set(f"{self.part}.fault", "none")
+
+        return Effect(undo)
+
+
+# -- flash
+
+_NO_FLASH = {
+    "renode": "the board's flash is inside Renode",
+    "serial": "the flash is real",
+}
+_ONLY_PARTS = _NO_FLASH | {"native": "the firmware keeps its flash in a file itself"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlashFlip(Fault):
+    """Bits of the flash flip, at random. What a device has read before, it reads again when it restarts."""
+
+    name = "flash.flip"
+    cannot = _NO_FLASH
+    bits: Annotated[int, Field(ge=1, le=1 << 16, description="how many")] = 1
+    start: Annotated[int, Field(ge=0, le=1 << 28, description="first address, from the flash's own 0")] = 0
+    length: Annotated[
+        int | None,
+        Field(ge=1, le=1 << 28, description="to the end unless said", json_schema_extra={"unit": "B"}),
+    ] = None
+    seed: Annotated[int, Field(ge=0, le=2**32, description="of the chance: same bits")] = 0
+
+    async def begin(self, site: Site, spent: Callable[[], None]) -> None:
+        """Flip them in the part's model, or in the file that is the flash of the machine."""
+        device = site.powered
+        part = _flash_part(device)
+        size = part.settings.size if part else _flash_file(device).stat().st_size
+        end = min(size, self.start + self.length) if self.length else size
+        bits = range(self.start * 8, end * 8)
+        if len(bits) < self.bits:
+            raise UsageError(
+                f"there are no {self.bits} bits from {self.start:#x} to {end:#x}",
+                hint=f"The flash of {device.id} has {size} bytes.",
+            )
+        chosen = random.Random(self.seed).sample(bits, self.bits)
+        if part:
+            for bit in chosen:
+                part.flip(*divmod(bit, 8))
+            return
+        with _flash_file(device).open("r+b", buffering=0) as file:
+            for address, bit in (divmod(each, 8) for each in chosen):
+                file.seek(address)
+                (byte,) = file.read(1)
+                file.seek(address)
+                file.write(bytes([byte ^ 1 << bit]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlashFail(Fault):
+    """Programming and erasing fail from an address on; what is there can still be read."""
+
+    name = "flash.fail"
+    cannot = _NO_FLASH
+    start: Annotated[int, Field(ge=0, le=1 << 28, description="first address that fails")] = 0
+
+    async def begin(self, site: Site, spent: Callable[[], None]) -> Effect:
+        """Have the part's model refuse or, on a native board, the kernel, which lets it write no further."""
+        device, part = site.powered, _flash_part(site.powered)
+
+        def limit(start: int | None) -> None:
+            if part:
+                part.fails_from = start
+            elif isinstance(device.machine, NativeMachine):
+                device.machine.limit_files(start)
+            else:
+                raise _inside(device, "takes every write")
+
+        limit(self.start)
+
+        async def undo() -> None:
+            limit(None)
+
+        return Effect(undo)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlashWorn(Fault):
+    """A sector is worn: after each erase some of its bits stay 0."""
+
+    name = "flash.worn"
+    cannot = _ONLY_PARTS
+    sector: Annotated[int, Field(ge=0, le=1 << 20, description="its number, from 0")]
+    bits: Annotated[int, Field(ge=1, le=1 << 16, description="how many stay 0")] = 1
+
+    async def begin(self, site: Site, spent: Callable[[], None]) -> Effect:
+        """Tell the part's model."""
+        device = site.powered
+        part = _flash_part(device)
+        if part is None:
+            raise _inside(device, "does not wear")
+        if self.sector >= len(part.erases):
+            raise UsageError(f"the flash of {device.id} has {len(part.erases)} sectors, counted from 0")
+        part.weak[self.sector] = self.bits
+
+        async def undo() -> None:
+            del part.weak[self.sector]
+
+        return Effect(undo)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlashPowerCut(Fault):
+    """Power fails amid a flash operation: half of it is done. The board then starts again."""
+
+    name = "flash.power-cut"
+    cannot = _ONLY_PARTS
+    operation: Annotated[
+        int, Field(ge=1, le=1 << 20, description="amid which program or erase from now on")
+    ] = 1
+
+    async def begin(self, site: Site, spent: Callable[[], None]) -> Effect:
+        """Have the part's model count, and press reset when it is dead."""
+        device = site.powered
+        part = _flash_part(device)
+        if part is None:
+            raise _inside(device, "is written in one go; kill the machine at any moment instead")
+        before, left = part.power_cut, self.operation
+
+        def lasts(length: int) -> int:
+            nonlocal left
+            left -= 1
+            if left:
+                return length
+            spent()
+            return length // 2
+
+        async def undo() -> None:
+            part.power_cut = before
+            if not left:
+                await device.machine.reset()
+                device.console.mark_boot()
+
+        part.power_cut = lasts
+        return Effect(undo)
+
+
+def _flash_part(device: Device) -> NorFlash | None:
+    """Return the part that is the device's flash, if it is one."""
+    return next((part for part in device.peripherals.parts.values() if isinstance(part, NorFlash)), None)
+
+
+def _flash_file(device: Device) -> Path:
+    """Return the file that is the flash of a machine.
+
+    :raises UsageError: it has none.
+    """
+    board = device.board
+    names = [memory.file for memory in board.memory.values() if memory.file]
+    if board.engine == "native":
+        names = [FLASH_FILE]
+    file = device.folder / names[0] if names else None
+    if file is None or not file.exists():
+        raise UsageError(f"{device.id} has no flash that the lab could reach")
+    return file
+
+
+def _inside(device: Device, why: str) -> UsageError:
+    return UsageError(
+        f"the flash of {device.id} is a file of its machine, which {why}",
+        hint="Boards whose flash is a part of kind nor_flash can do it: netduinoplus2.",
+    )
+
+
 _KINDS: Mapping[str, type[Fault]] = {
     kind.name: kind
     for kind in (
@@ -353,6 +553,11 @@ _KINDS: Mapping[str, type[Fault]] = {
         ClockOffset,
         MachineKill,
         MachineHang,
+        SensorFail,
+        FlashFlip,
+        FlashFail,
+        FlashWorn,
+        FlashPowerCut,
     )
 }
 
@@ -417,11 +622,16 @@ def _parameters(kind: type[Fault]) -> list[Json]:
 
 
 def _words(row: Json) -> str:
-    """Say a parameter in a few words."""
+    """Say a parameter in a few words: name, default, and what it may be."""
     if row["choices"]:
-        return f"{row['name']} ({', '.join(row['choices'])})"
-    bounds = f"{row['low']:g} to {row['high']:g} {row['unit']}".strip() if row["high"] is not None else "text"
-    return f"{row['name']} ({bounds})"
+        allowed = ", ".join(row["choices"])
+    elif row["high"] is None:
+        allowed = "a name"
+    else:
+        shape = "d" if row["type"] == "integer" else "g"
+        allowed = f"{row['low']:{shape}} to {row['high']:{shape}} {row['unit']}".rstrip()
+    default = "" if row["default"] is None else f"={row['default']}"
+    return f"{row['name']}{default} ({allowed})"
 
 
 # -- what is in force
@@ -517,15 +727,18 @@ class Faults:
                 tasks.start_soon(end_in_time, duration, active.timer)
             return active.describe()
 
-    async def clear(self, device: Device | None, name: str | None = None, why: str = "asked") -> list[Json]:
+    async def clear(
+        self, device: Device | None, name: str | None = None, *, key: str | None = None, why: str = "asked"
+    ) -> list[Json]:
         """End what is in force; return it.
 
         :param name: only faults of this name.
+        :param key: only the one of this key.
         """
         keys = [
-            key
-            for key, each in self._active.get(device, {}).items()
-            if name is None or each.fault.name == name
+            each.fault.key
+            for each in self._active.get(device, {}).values()
+            if name in (None, each.fault.name) and key in (None, each.fault.key)
         ]
         return await self._end(device, keys, why)
 

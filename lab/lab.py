@@ -35,7 +35,7 @@ from lab.engines.renode import RenodeEngine
 from lab.engines.serial import SerialEngine
 from lab.errors import LabError, LabTimeoutError, UsageError
 from lab.events import Event, Events
-from lab.faults import Faults, parse
+from lab.faults import Faults, SensorFail, parse
 from lab.gateway import AppInfo, Config, DeviceInfo, DeviceState, Gateway
 from lab.home import Home
 from lab.packages import Package
@@ -366,6 +366,25 @@ class Lab:
         :raises LabError: the device is off.
         """
         return await self._faults.set(self._target(target), parse(fault, parameters), duration, self._tasks)
+
+    async def set_parts(self, name: str, settings: Iterable[tuple[str, str]]) -> None:
+        """Set quantities of a device's parts, their noise or drift, as `Peripherals.set` takes them.
+
+        ``PART.fault`` is another spelling of the fault ``sensor.fail``; ``none`` clears it.
+
+        :raises UsageError: there is no such part or quantity, or it cannot be that.
+        :raises LabError: the device is off.
+        """
+        device = self.powered(name)
+        for what, value in settings:
+            part, _, aspect = what.partition(".")
+            if aspect != "fault" or part not in device.peripherals.parts:
+                device.peripherals.set(what, value)
+            elif value == "none":
+                await self._faults.clear(device, key=f"{SensorFail.name} {part}")
+            else:
+                fault = parse(SensorFail.name, {"part": part, "how": value})
+                await self._faults.set(device, fault, None, self._tasks)
 
     def faults(self, target: str) -> list[Json]:
         """Return the faults in force on a device, or at the gateway (``gateway.lab``)."""

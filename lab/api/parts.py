@@ -64,10 +64,8 @@ async def show_parts(lab: TheLab, device: str, follow: bool = False) -> Response
 @router.post("/devices/{device}/parts")
 async def set_parts(lab: TheLab, device: str, what: PartsRequest) -> Json:
     """Set quantities, their noise or drift, or faults."""
-    power = lab.powered(device)
-    for name, value in what.set:
-        power.peripherals.set(name, value)
-    return describe(power)
+    await lab.set_parts(device, what.set)
+    return describe(lab.powered(device))
 
 
 @router.post("/devices/{device}/parts/profile")

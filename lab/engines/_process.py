@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -61,6 +62,8 @@ class Process:
                     stdout=output,
                     stderr=output,
                     pass_fds=inherited,
+                    # So it ignores SIGXFSZ, as Python does: a write beyond `limit_files` just fails.
+                    restore_signals=False,
                     start_new_session=True,  # Ctrl-C in the terminal is the lab's, not its boards'
                 )
         except OSError as error:
@@ -94,6 +97,15 @@ class Process:
         """Send it a signal; nothing happens if it has ended."""
         if self._handle is not None:
             signal.pidfd_send_signal(self._handle, number)
+
+    def limit_files(self, size: int | None) -> None:
+        """Have its writes to files fail (EFBIG) from offset `size` on; none lets all of them succeed.
+
+        setrlimit(2), RLIMIT_FSIZE: sockets are not files, what a write would put before the limit is written.
+        """
+        if self._handle is not None:
+            _, most = resource.prlimit(self.pid, resource.RLIMIT_FSIZE)
+            resource.prlimit(self.pid, resource.RLIMIT_FSIZE, (most if size is None else size, most))
 
     def reason(self) -> str:
         """Say how it ended, with the tail of what it said. For after `wait`."""

@@ -12,6 +12,8 @@ from lab.engines import Exit, Launch
 from lab.engines._process import Process, Wire, check_tools, memory_file
 from lab.errors import UsageError
 
+FLASH_FILE = "flash.bin"
+"""The flash, in the device's folder."""
 _STREAMS = ("console", "link", "simbus")
 
 
@@ -37,7 +39,7 @@ class NativeEngine:
         arguments = [str(launch.image), "--board", launch.board.name]
         for name, wire in wires.items():
             arguments += [f"--{name}", str(wire.child_end)]
-        arguments += ["--identity", f"/proc/self/fd/{identity}", "--flash", str(launch.folder / "flash.bin")]
+        arguments += ["--identity", f"/proc/self/fd/{identity}", "--flash", str(launch.folder / FLASH_FILE)]
         if launch.board.app_pool:
             arguments += ["--pool", str(launch.board.app_pool)]
         inherited = [*(wire.child_end for wire in wires.values()), identity]
@@ -103,6 +105,10 @@ class NativeMachine:
     def send_signal(self, number: signal.Signals) -> None:
         """Send its process a signal that the machine did not ask for; nothing happens if it has ended."""
         self._process.send(number)
+
+    def limit_files(self, size: int | None) -> None:
+        """Have its writes to files, its flash among them, fail from offset `size` on; none lets all pass."""
+        self._process.limit_files(size)
 
     async def wait(self) -> Exit:
         """Return when it has ended, by itself or by `stop`."""

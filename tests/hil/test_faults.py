@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import psutil
 import pytest
 from wasmtime import wat2wasm
 
+from lab.engines.qemu import QemuMachine
 from lab.errors import LabError, UsageError
 from lab.events import Event
 from lab.gateway import Config
@@ -197,6 +199,62 @@ async def test_a_machine_that_hangs_goes_on_where_it_was(lab: Lab, device: str) 
     await lab.clear_faults(device)
     after = await lab.wait(device)
     assert (after["pid"], after["boots"]) == (before["pid"], before["boots"])
+
+
+# -- parts and flash
+
+
+@native
+async def test_a_sensor_fails_in_one_way_by_either_name(lab: Lab, device: str) -> None:
+    since = lab.events.last
+    await lab.set_parts(device, [("dht22.temperature", "31.5"), ("dht22.fault", "unplugged")])
+    await lab.fault(device, "sensor.fail", part="bme680", how="nack")
+    parts = lab.powered(device).peripherals
+    assert (parts.get("dht22.fault"), parts.get("bme680.fault")) == ("unplugged", "nack")
+    assert [fault["parameters"] for fault in lab.faults(device)] == [
+        {"part": "dht22", "how": "unplugged"},
+        {"part": "bme680", "how": "nack"},
+    ]
+    await lab.set_parts(device, [("dht22.fault", "none")])
+    await lab.clear_faults(device)
+    assert (parts.get("dht22.fault"), parts.get("bme680.fault")) == ("none", "none")
+    happened = [kind for kind in await kinds(lab, since) if kind.startswith("fault.")]
+    assert happened == ["fault.set", "fault.set", "fault.cleared", "fault.cleared"]
+    with pytest.raises(UsageError, match="cannot have the fault"):
+        await lab.fault(device, "sensor.fail", part="bme680", how="bad-checksum")
+    with pytest.raises(UsageError, match="no part"):
+        await lab.fault(device, "sensor.fail", part="lidar", how="nack")
+    assert lab.faults(device) == []
+
+
+@both
+async def test_bits_of_the_flash_flip_while_the_board_runs(lab: Lab, device: str) -> None:
+    machine = lab.powered(device).machine
+    flash = lab.home.device(device) / "flash.bin"
+
+    async def held() -> bytes:
+        """Return the first 64 bytes as the machine sees them."""
+        if not isinstance(machine, QemuMachine):
+            return flash.read_bytes()[:64]
+        monitor = await machine._connected()
+        said = await monitor.execute("human-monitor-command", {"command-line": "xp /64xb 0x21000000"})
+        return bytes(int(word, 16) for word in re.findall(r"0x([0-9a-f]{2})\b", str(said)))
+
+    before = await held()
+    await lab.fault(device, "flash.flip", bits=7, length=64)
+    after = await held()
+    assert sum((a ^ b).bit_count() for a, b in zip(before, after, strict=True)) == 7
+    assert lab.faults(device) == []
+
+
+@native
+async def test_the_kernel_keeps_a_native_board_from_writing_its_flash(lab: Lab, device: str) -> None:
+    process = psutil.Process(lab.device(device)["pid"])
+    free = process.rlimit(psutil.RLIMIT_FSIZE)
+    await lab.fault(device, "flash.fail", start=65536)
+    assert process.rlimit(psutil.RLIMIT_FSIZE) == (65536, free[1])
+    await lab.clear_faults(device)
+    assert process.rlimit(psutil.RLIMIT_FSIZE) == free
 
 
 # -- their life

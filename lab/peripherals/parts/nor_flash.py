@@ -41,6 +41,8 @@ class NorFlash(FlashModel):
     :ivar power_cut: called before every program and erase with how many bytes it will touch; returns for how
         many of them power lasts. Fewer than all: the rest keeps what it had, and the part is dead until
         `reset`.
+    :ivar fails_from: programming and erasing fail from this address on; none if nowhere.
+    :ivar weak: how many bits of a sector stay 0 after an erase, by its number.
     """
 
     settings_type = NorFlashSettings
@@ -55,6 +57,8 @@ class NorFlash(FlashModel):
         self.settings = settings
         self.erases = [0] * (settings.size // settings.sector)
         self.power_cut: Callable[[int], int] = lambda length: length
+        self.fails_from: int | None = None
+        self.weak: dict[int, int] = {}
         self._powered = True
         self._path = bench.folder / settings.file if bench.folder else None
         self._content = self._load(self._path)
@@ -90,8 +94,13 @@ class NorFlash(FlashModel):
         self._check(address, sector, sector)
         index = address // sector
         self.erases[index] += 1
-        worn = min(max(self.erases[index] - self.settings.endurance, 0), sector * 8)
+        worn = max(self.erases[index] - self.settings.endurance, 0) + self.weak.get(index, 0)
+        worn = min(worn, sector * 8)
         self._change(address, (((1 << sector * 8) - 1) >> worn).to_bytes(sector, "big"))
+
+    def flip(self, address: int, bit: int) -> None:
+        """Change one bit (0 is the lowest) of the byte at `address`, as radiation or age does."""
+        self._store(address, bytes([self._content[address] ^ 1 << bit]))
 
     def state(self) -> Mapping[str, Json]:
         """Return how often sectors were erased: in all, and the one most worn."""
@@ -108,15 +117,20 @@ class NorFlash(FlashModel):
             raise BusError(Status.BAD_ARGUMENT)
 
     def _change(self, address: int, new: bytes) -> None:
+        if self.fails_from is not None and address + len(new) > self.fails_from:
+            raise BusError(Status.TIMEOUT)
         lasts = min(self.power_cut(len(new)), len(new))
-        self._content[address : address + lasts] = new[:lasts]
-        if self._path is not None and lasts:
-            with self._path.open("r+b") as file:
-                file.seek(address)
-                file.write(new[:lasts])
+        self._store(address, new[:lasts])
         if lasts < len(new):
             self._powered = False
             raise BusError(Status.POWER_FAILED)
+
+    def _store(self, address: int, new: bytes) -> None:
+        self._content[address : address + len(new)] = new
+        if self._path is not None and new:
+            with self._path.open("r+b") as file:
+                file.seek(address)
+                file.write(new)
 
 
 MODEL = NorFlash

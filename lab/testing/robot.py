@@ -1,0 +1,486 @@
+"""The Robot Framework library: ``Library    lab.testing.LabLibrary``.
+
+Keywords are named as Renode's own where there is one (`Wait For Line On Uart`, `Write Line To Uart`), so that
+suites move both ways. What they do is `lab.testing.Bench` and `lab.testing.Device`; nothing is done here but to
+put it into words.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from robot.api import logger
+from robot.api.deco import keyword, library
+from robot.libraries.BuiltIn import BuiltIn, RobotNotRunningError
+
+from lab.errors import LabError
+from lab.testing import records
+from lab.testing.bench import Bench
+from lab.testing.device import Colour, Device
+
+if TYPE_CHECKING:
+    from robot import result, running
+
+Words = dict[str, Any]
+
+COLOURS = {
+    "off": (0, 0, 0),
+    "black": (0, 0, 0),
+    "red": (255, 0, 0),
+    "orange": (255, 120, 0),
+    "yellow": (255, 255, 0),
+    "lime": (128, 255, 0),
+    "green": (0, 255, 0),
+    "blue": (0, 0, 255),
+    "purple": (128, 0, 128),
+    "white": (255, 255, 255),
+}
+"""The colours that have a name; any other is ``#ff7800``."""
+
+SOON = timedelta(seconds=10)
+LONG = timedelta(seconds=60)
+
+
+@library(scope="SUITE", auto_keywords=False, converters={})
+class LabLibrary:
+    """Boots boards that run WebAssembly, in emulators or for real, and tests them together with their gateway.
+
+    Each suite has a lab of its own, with its own folder and ports: suites run side by side under pabot. Boards
+    that a suite created end with it, however it ends.
+
+    = Devices =
+    `Create Device` boots a board and makes it the current one; every keyword is about the current device
+    unless ``device`` names another.
+
+    = Waiting =
+    Keywords that wait look at what came after what the keyword before them found, so nothing is missed and
+    nothing old is taken for new. Times are Robot's: ``10 s``, ``1 min``.
+
+    = Failures =
+    A failure shows the device's state, where its files are and the end of its console. What its devices left
+    (console, events, frames of the link, flash) is kept in the folder ``lab-artifacts`` beside Robot's log.
+    """
+
+    ROBOT_LISTENER_API_VERSION = 3
+
+    def __init__(self) -> None:
+        self.ROBOT_LIBRARY_LISTENER = self
+        self._bench: Bench | None = None
+        self._current: Device | None = None
+
+    # -- Robot tells
+
+    def end_test(self, data: running.TestCase, outcome: result.TestCase) -> None:
+        """Keep what the devices of a failed test left."""
+        if self._bench is None or not outcome.failed:
+            return
+        folder = records.keep([self._bench], _artifacts(), outcome.full_name)
+        outcome.message += f"\nkept: {folder}"
+
+    def end_suite(self, data: running.TestSuite, outcome: result.TestSuite) -> None:
+        """End the suite's lab."""
+        bench, self._bench, self._current = self._bench, None, None
+        if bench is not None:
+            bench.__exit__(None, None, None)
+
+    # -- devices
+
+    @keyword
+    def create_device(
+        self, board: str = "mps2-an385", name: str | None = None, timeout: timedelta = LONG
+    ) -> str:
+        """Boots a board and returns its id once it is connected to the gateway. It is the current device then.
+
+        ``lab boards`` lists what ``board`` can be.
+        """
+        self._current = self._lab.up(board, name=name, timeout=timeout.total_seconds())
+        return self._current.id
+
+    @keyword
+    def create_fleet(
+        self, count: int, board: str = "native", label: str | None = None, timeout: timedelta = LONG
+    ) -> list[str]:
+        """Boots ``count`` boards of a kind at once and returns their ids once all are connected.
+
+        ``label`` is ``key=value``: what rollouts find them by.
+        """
+        fleet = self._lab.fleet(count, board, timeout=timeout.total_seconds())
+        if label:
+            key, _, value = label.partition("=")
+            for device in fleet:
+                device.label(**{key: value})
+        self._current = fleet[0]
+        return [device.id for device in fleet]
+
+    @keyword
+    def use_device(self, device: str) -> None:
+        """Makes another device the current one."""
+        self._current = self._find(device)
+
+    @keyword
+    def device_should_be(self, state: str, device: str | None = None, timeout: timedelta = SOON) -> None:
+        """Waits until the device's state is ``connected``, ``disconnected``, ``unreachable``, ``crashed``, …"""
+        one = self._find(device)
+        one.wait_until(lambda: one.state == state, timeout=timeout.total_seconds(), what=state)
+
+    @keyword
+    def get_device(self, device: str | None = None) -> Words:
+        """Returns all that the lab knows of the device, as ``lab ps --json`` has it."""
+        return self._find(device).info
+
+    @keyword
+    def wait_until_connected(self, device: str | None = None, timeout: timedelta = LONG) -> None:
+        """Waits until the device has a session with the gateway."""
+        self._find(device).wait_connected(timeout=timeout.total_seconds())
+
+    @keyword
+    def reset_device(self, device: str | None = None) -> None:
+        """Presses the reset button, and waits until the device is connected again."""
+        self._find(device).reset()
+
+    @keyword
+    def power_cut(self, device: str | None = None) -> None:
+        """Kills the machine and starts it again from its flash; waits until the device is connected again."""
+        self._find(device).power_cut()
+
+    @keyword
+    def power_off(self, device: str | None = None) -> None:
+        """Cuts the device's power; it stays in the registry."""
+        one = self._find(device)
+        self._lab.call(lambda: self._lab.lab.down([one.id]))
+
+    @keyword
+    def power_on(self, device: str | None = None) -> None:
+        """Gives a device that was switched off its power again, and waits until it is connected."""
+        self._find(device).power_cut()
+
+    @keyword
+    def pause_device(self, device: str | None = None) -> None:
+        """Stops the device's clock."""
+        self._find(device).pause()
+
+    @keyword
+    def resume_device(self, device: str | None = None) -> None:
+        """Lets the device's clock go on."""
+        self._find(device).resume()
+
+    # -- the console
+
+    @keyword
+    def wait_for_line_on_uart(
+        self,
+        pattern: str,
+        timeout: timedelta = SOON,
+        treatAsRegex: bool = False,
+        not_matching: str | None = None,
+        device: str | None = None,
+    ) -> str:
+        """Waits for a line on the console that holds ``pattern``, and returns the whole line.
+
+        ``treatAsRegex`` takes it for a regular expression. With ``not_matching``, a line that holds this before
+        it is a failure.
+        """
+        found = self._find(device).expect(
+            _line(pattern, treatAsRegex),
+            timeout=timeout.total_seconds(),
+            not_matching=None if not_matching is None else _line(not_matching, treatAsRegex),
+        )
+        return found.group(1)
+
+    @keyword
+    def write_line_to_uart(self, line: str = "", device: str | None = None) -> None:
+        """Types a line on the console."""
+        self._find(device).write_line(line)
+
+    @keyword
+    def write_to_uart(self, text: str, device: str | None = None) -> None:
+        """Types on the console, without a return."""
+        self._find(device).write(text)
+
+    # -- events and logs
+
+    @keyword
+    def wait_for_event(
+        self, kind: str, timeout: timedelta = SOON, device: str | None = None, **data: str
+    ) -> Words:
+        """Waits for the next event of a kind and returns it.
+
+        ``data`` are patterns (``*`` and ``?``) for what it holds, e.g. ``app=alarm`` or ``reason=*budget*``.
+        """
+
+        def fits(event: Any) -> bool:
+            facts = {**event.data, "app": event.app}
+            return all(fnmatch.fnmatchcase(str(facts.get(key)), value) for key, value in data.items())
+
+        event = self._find(device).wait_for_event(kind, fits, timeout=timeout.total_seconds())
+        return event.describe()
+
+    @keyword
+    def wait_for_log(
+        self, pattern: str, app: str | None = None, timeout: timedelta = SOON, device: str | None = None
+    ) -> str:
+        """Waits for a line that an app (without ``app``: the firmware) logs, and returns it. ``*`` and ``?`` are wildcards."""
+        found = self._find(device).wait_for_log(_wildcards(pattern), app=app, timeout=timeout.total_seconds())
+        return str(found.data["text"])
+
+    # -- parts
+
+    @keyword
+    def set_sensor(self, quantity: str, value: str, device: str | None = None) -> None:
+        """Sets what a part senses, e.g. ``dht22.temperature  31.5`` or ``dht22.fault  unplugged``.
+
+        Numbers are in the datasheet's unit unless one is given: ``88 °F``.
+        """
+        self._find(device).sensors[quantity] = value
+
+    @keyword
+    def get_sensor(self, quantity: str, device: str | None = None) -> float | str:
+        """Returns what a part is set to sense."""
+        return self._find(device).sensors[quantity]
+
+    @keyword
+    def led_should_be(
+        self,
+        led: int,
+        colour: str,
+        timeout: timedelta = SOON,
+        strip: str = "ws2812",
+        device: str | None = None,
+    ) -> None:
+        """Waits until an LED of the strip, counted from 0, has a colour: ``red``, ``off``, … or ``#ff7800``."""
+        one, wanted = self._find(device), _colour(colour)
+
+        def shows() -> bool:
+            leds = one.led_strip(strip)
+            if not 0 <= led < len(leds):
+                raise AssertionError(f"{one.id}: {strip} has LEDs 0 to {len(leds) - 1}, not {led}")
+            return leds[led] == wanted
+
+        try:
+            one.wait_until(shows, timeout=timeout.total_seconds(), what=f"LED {led} {colour}")
+        except LabError as error:
+            now = _hex(one.led_strip(strip)[led])
+            raise AssertionError(f"LED {led} is {now}, not {colour} ({_hex(wanted)})\n{error}") from None
+
+    @keyword
+    def buzzer_should_have_beeped(
+        self, times: int = 1, timeout: timedelta = SOON, device: str | None = None
+    ) -> None:
+        """Waits until the buzzer has begun to sound at least ``times`` times since power-on."""
+        one = self._find(device)
+        one.wait_until(
+            lambda: one.buzzer.beeps >= times, timeout=timeout.total_seconds(), what=f"{times} beeps"
+        )
+
+    @keyword
+    def buzzer_should_not_have_beeped(self, device: str | None = None) -> None:
+        """Fails if the buzzer has sounded since power-on."""
+        one = self._find(device)
+        if one.buzzer.beeps:
+            raise one.failure(f"{one.id} has beeped {one.buzzer.beeps} times")
+
+    # -- apps
+
+    @keyword
+    def deploy_app(
+        self,
+        app: str,
+        name: str | None = None,
+        confirmed: bool = True,
+        language: str = "c",
+        version: str = "",
+        device: str | None = None,
+        timeout: timedelta = LONG,
+    ) -> Words:
+        """Signs an app, sends it, and returns what the device says of it once it has passed its trial.
+
+        ``app`` is a template (``lab new`` lists them), a source, an app's folder, a module or a package.
+        ``confirmed=False`` returns as soon as it runs on trial.
+        """
+        package = self._lab.package(_app(app), name=name, language=language, version=version)
+        return self._find(device).deploy(package, confirmed=confirmed, timeout=timeout.total_seconds())
+
+    @keyword
+    def deploying_should_fail(
+        self, app: str, reason: str, name: str | None = None, device: str | None = None
+    ) -> str:
+        """Fails if the device takes the app, or refuses it for another reason. ``*`` and ``?`` are wildcards."""
+        one = self._find(device)
+        try:
+            one.deploy(_app(app), name=name, confirmed=True)
+        except LabError as error:
+            said = str(error)
+            if not _wildcards(reason).search(said):
+                raise AssertionError(f"{app} was refused, but not for {reason!r}: {said}") from error
+            return said
+        raise one.failure(f"{one.id} took {app}")
+
+    @keyword
+    def call_app(self, app: str, function: str, *arguments: int | float, device: str | None = None) -> Any:
+        """Runs a function that the app exports, on the device, and returns its result."""
+        return self._find(device).call(app, function, *arguments)
+
+    @keyword
+    def command_app(self, app: str, payload: str, device: str | None = None) -> str:
+        """Gives text to the app's ``on-command`` and returns its answer."""
+        return self._find(device).command(app, payload).decode("utf-8", "replace")
+
+    @keyword
+    def stop_app(self, app: str, device: str | None = None) -> None:
+        """Ends an app; it stays on the device, and does not start by itself."""
+        self._find(device).stop(app)
+
+    @keyword
+    def remove_app(self, app: str, device: str | None = None) -> None:
+        """Ends an app and removes it from the device."""
+        self._find(device).remove(app)
+
+    @keyword
+    def app_should_be(
+        self,
+        app: str,
+        state: str,
+        reason: str | None = None,
+        version: str | None = None,
+        device: str | None = None,
+        timeout: timedelta = SOON,
+    ) -> None:
+        """Waits until the device itself says that an app is ``running``, ``failed``, …; ``absent``: not there.
+
+        ``reason`` (``*`` and ``?`` are wildcards) is what the device must say besides.
+        """
+        one = self._find(device)
+
+        def so() -> bool:
+            found = one.apps.get(app)
+            if found is None:
+                return state == "absent"
+            return (
+                found["state"] == state
+                and (reason is None or _wildcards(reason).search(found["reason"]) is not None)
+                and (version is None or found["version"] == version)
+            )
+
+        wanted = " ".join(filter(None, (app, state, version, reason)))
+        try:
+            one.wait_until(so, timeout=timeout.total_seconds(), what=wanted)
+        except LabError as error:
+            raise AssertionError(f"{app} is {one.apps.get(app, 'absent')}\n{error}") from None
+
+    # -- the gateway
+
+    @keyword
+    def stop_gateway(self) -> None:
+        """Lets the gateway crash: sessions are cut without a goodbye, and nobody can connect."""
+        self._lab.gateway.down()
+
+    @keyword
+    def start_gateway(self) -> None:
+        """Lets the gateway listen again; devices come back by themselves."""
+        self._lab.gateway.up()
+
+    @keyword
+    def restart_gateway(self) -> None:
+        """Ends every session and starts the gateway anew, on the same port."""
+        self._lab.gateway.restart()
+
+    @keyword
+    def gateway_sessions_should_be(self, count: int, timeout: timedelta = SOON) -> None:
+        """Waits until so many devices have a session."""
+        one = self._find(None)
+        one.wait_until(
+            lambda: self._lab.gateway.sessions == count,
+            timeout=timeout.total_seconds(),
+            what=f"{count} sessions",
+        )
+
+    # -- faults
+
+    @keyword
+    def set_fault(
+        self, fault: str, duration: timedelta | None = None, device: str | None = None, **parameters: str
+    ) -> None:
+        """Makes something go wrong, until it is cleared or for ``duration``. docs/faults.md is the vocabulary.
+
+        | Set Fault | link.corrupt | rate=0.001 |
+        | Set Fault | gateway.down | duration=3 s | device=gateway.lab |
+        """
+        seconds = None if duration is None else duration.total_seconds()
+        self._faults(device).set(fault, duration=seconds, **parameters)
+
+    @keyword
+    def clear_faults(self, fault: str | None = None, device: str | None = None) -> None:
+        """Ends one fault, or all of them."""
+        self._faults(device).clear(fault)
+
+    # -- behind it
+
+    @property
+    def _lab(self) -> Bench:
+        if self._bench is None:
+            bench = Bench(trace=True)
+            bench.__enter__()
+            self._bench = bench
+        return self._bench
+
+    def _find(self, device: str | None) -> Device:
+        known = {one.id: one for one in self._lab.devices}
+        if device is None:
+            if self._current is None:
+                raise AssertionError("no device was created yet: begin with `Create Device`")
+            return self._current
+        if device not in known:
+            raise AssertionError(f"this suite has no device {device!r}; it has: {', '.join(known) or 'none'}")
+        return known[device]
+
+    def _faults(self, device: str | None) -> Any:
+        gateway = self._lab.gateway
+        return gateway.faults if device == "gateway.lab" else self._find(device).faults
+
+
+def _artifacts() -> Path:
+    try:
+        folder = BuiltIn().get_variable_value("${OUTPUT DIR}", ".")
+    except RobotNotRunningError:
+        folder = "."
+    target = Path(folder) / "lab-artifacts"
+    target.mkdir(parents=True, exist_ok=True)
+    logger.info(f"artifacts: {target}")
+    return target
+
+
+def _app(app: str) -> str | Path:
+    """Return a template's name, or a path: from the suite's own folder if it is there."""
+    try:
+        suite = Path(str(BuiltIn().get_variable_value("${SUITE SOURCE}", ".")))
+    except RobotNotRunningError:
+        return app
+    beside = suite.parent / app
+    return beside if beside.exists() else app
+
+
+def _line(pattern: str, regular: bool) -> re.Pattern[str]:
+    inner = pattern if regular else re.escape(pattern)
+    return re.compile(rf"([^\r\n]*(?:{inner})[^\r\n]*)\r?\n")
+
+
+def _wildcards(pattern: str) -> re.Pattern[str]:
+    """Return what finds text with ``*`` and ``?``, anywhere unless the pattern says where."""
+    return re.compile(fnmatch.translate(f"*{pattern}*"), re.DOTALL)
+
+
+def _colour(text: str) -> Sequence[int]:
+    if text.lower() in COLOURS:
+        return COLOURS[text.lower()]
+    if re.fullmatch(r"#[0-9a-fA-F]{6}", text):
+        return tuple(bytes.fromhex(text[1:]))
+    raise AssertionError(f"{text!r} is no colour: {', '.join(COLOURS)} and #rrggbb are")
+
+
+def _hex(colour: Colour | Sequence[int]) -> str:
+    return "#" + bytes(colour).hex()

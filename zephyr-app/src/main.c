@@ -3,10 +3,10 @@
 #include <zephyr/drivers/entropy.h>
 #include <zephyr/kernel.h>
 #include <zephyr/storage/flash_map.h>
-#include <zephyr/sys/reboot.h>
 
 #include "lab/core.h"
 
+#include "faults.h"
 #include "flash.h"
 #include "pins.h"
 #include "streams.h"
@@ -15,8 +15,7 @@ extern const uint8_t lab_build_id[20];
 
 static const struct device *const generator = DEVICE_DT_GET(DT_CHOSEN(zephyr_entropy));
 
-static __noinit struct lab_boot boot;
-/* A section of its own, which nobody clears at the start: it is measured apart, and its size is the user's choice. */
+/* In a section of its own: it is measured apart, and nobody clears it at the start. */
 static uint8_t pool[CONFIG_LAB_POOL_SIZE] __attribute__((aligned(8), section(".pool,\"aw\",%nobits@")));
 static struct lab_core core;
 
@@ -33,15 +32,6 @@ static uint64_t micros(const struct lab_port *port) {
 static size_t entropy(const struct lab_port *port, uint8_t *bytes, size_t size) {
     (void)port;
     return entropy_get_entropy(generator, bytes, (uint16_t)size) == 0 ? size : 0;
-}
-
-static void reset(const struct lab_port *port) {
-    (void)port;
-    sys_reboot(SYS_REBOOT_WARM);
-}
-
-static void feed(const struct lab_port *port) {
-    (void)port;
 }
 
 static const struct lab_wiring wiring = {
@@ -61,7 +51,7 @@ static const struct lab_port port = {
     .identity_size = FIXED_PARTITION_SIZE(identity_partition),
     .pool = pool,
     .pool_size = sizeof pool,
-    .boot = &boot,
+    .boot = &lab_boot,
     .flash_geometry = FLASH_GEOMETRY,
     .wiring = &wiring,
     .read = streams_read,
@@ -70,8 +60,8 @@ static const struct lab_port port = {
     .micros = micros,
     .idle = streams_idle,
     .entropy = entropy,
-    .reset = reset,
-    .feed = feed,
+    .reset = faults_reset,
+    .feed = faults_feed,
     .i2c = pins_i2c,
     .pulses = pins_pulses,
     .strip = pins_strip,
@@ -84,7 +74,7 @@ static const struct lab_port port = {
 
 int main(void) {
     pins_start();
-    lab_boot_start(&boot, LAB_BOOT_UNKNOWN);
+    faults_start();
     flash_start();
     streams_start();
     lab_core_init(&core, &port);

@@ -1,0 +1,99 @@
+#include "faults.h"
+
+#include <cmsis_core.h>
+#include <stdio.h>
+#include <zephyr/arch/cpu.h>
+#include <zephyr/device.h>
+#include <zephyr/drivers/uart.h>
+#include <zephyr/fatal.h>
+#include <zephyr/kernel.h>
+#include <zephyr/sys/reboot.h>
+
+/* ms */
+#define WATCHDOG_PERIOD 8000
+#define LAST_CHANCE     1000
+
+__noinit struct lab_boot lab_boot;
+
+static void print(const char *words) {
+    static const struct device *const console = DEVICE_DT_GET(DT_CHOSEN(zephyr_console));
+    for (; *words != '\0'; words++) {
+        uart_poll_out(console, (unsigned char)*words);
+    }
+}
+
+static FUNC_NORETURN void fail(enum lab_boot_reason reason, const char *detail) {
+    print("\r\n*** ");
+    print(lab_boot_reason_name(reason));
+    print(": ");
+    print(detail);
+    print("\r\n");
+    lab_boot_fault(&lab_boot, reason, detail);
+    sys_reboot(SYS_REBOOT_WARM);
+    CODE_UNREACHABLE;
+}
+
+/* The guard below the stack raises no fault where an emulator has no MPU: then whatever happens next finds it
+ * out. */
+static bool overflowed(void) {
+    return __get_PSP() < k_current_get()->stack_info.start;
+}
+
+/* Zephyr's own would stop the board for good. */
+void k_sys_fatal_error_handler(unsigned int reason, const struct arch_esf *frame) {
+    static char detail[LAB_BOOT_DETAIL_MAX];
+    enum lab_boot_reason as = LAB_BOOT_HARD_FAULT;
+    const char *cause = "the processor refused";
+    if (reason == K_ERR_STACK_CHK_FAIL || overflowed()) {
+        as = LAB_BOOT_STACK_OVERFLOW;
+        cause = "the stack is full";
+    } else if (reason == K_ERR_SPURIOUS_IRQ) {
+        as = LAB_BOOT_PANIC;
+        cause = "an interrupt that nobody enabled";
+    } else if (reason == K_ERR_KERNEL_OOPS || reason == K_ERR_KERNEL_PANIC) {
+        as = LAB_BOOT_PANIC;
+        cause = "the kernel gave up";
+    }
+    snprintf(detail, sizeof detail, "%s", cause);
+    if (frame != NULL && as != LAB_BOOT_STACK_OVERFLOW) { /* after an overflow neither is to be trusted */
+        snprintf(detail, sizeof detail, "%s; pc %08x lr %08x", cause, (unsigned)frame->basic.pc,
+                 (unsigned)frame->basic.lr);
+    }
+    fail(as, detail);
+}
+
+/* A watchdog in software, for what a board's own cannot: it says why before it bites. It does not see a loop
+ * with interrupts off.
+ *
+ * A halted processor cannot feed it while time goes on. So it barks before it bites: once the processor runs
+ * again, the main loop has its chance. */
+static bool barked;
+
+static void hungry(struct k_timer *timer) {
+    if (overflowed()) {
+        fail(LAB_BOOT_STACK_OVERFLOW, "the stack is full");
+    }
+    if (barked) {
+        fail(LAB_BOOT_WATCHDOG, "the main loop stood still");
+    }
+    barked = true;
+    k_timer_start(timer, K_MSEC(LAST_CHANCE), K_NO_WAIT);
+}
+
+static K_TIMER_DEFINE(watchdog, hungry, NULL);
+
+void faults_start(void) {
+    lab_boot_start(&lab_boot, LAB_BOOT_UNKNOWN);
+    faults_feed(NULL);
+}
+
+void faults_feed(const struct lab_port *port) {
+    (void)port;
+    barked = false;
+    k_timer_start(&watchdog, K_MSEC(WATCHDOG_PERIOD), K_NO_WAIT);
+}
+
+void faults_reset(const struct lab_port *port) {
+    (void)port;
+    sys_reboot(SYS_REBOOT_WARM);
+}

@@ -16,6 +16,8 @@
 | | or no longer has an app | `state` (`absent`), `digest` |
 | `app.not-restored` | a device came back without an app and did not get it again | `reason` |
 | `app.event` | an app published | `uptime` (ms), `topic`, `payload` (hex), `text` if it is UTF-8 |
+| `rollout.started`, `rollout.paused`, `rollout.resumed`, `rollout.aborted`, `rollout.done` | | `rollout`, `state`, `reason` |
+| `rollout.device` | a device of a rollout has got further | `rollout`, `arm`, `state`, `reason` |
 | `gateway.refused` | a client was refused | `reason`, `address` |
 
 | `lab.log` | a part of the lab logged a line (`lab.logs`) | `level`, `component`, `text`, fields of its own |
@@ -93,6 +95,7 @@ class Events:
         self._writing: list[Event] = []
         self._last = 0
         self._news = asyncio.Event()
+        self._kept = asyncio.Event()
         self._flusher: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -160,6 +163,12 @@ class Events:
             else:
                 return
 
+    async def written(self) -> None:
+        """Return once everything published so far is in the store, or was given up."""
+        last = self._last
+        while (waiting := self._writing or self._unwritten) and waiting[0].sequence <= last:
+            await self._kept.wait()
+
     async def _after(self, since: int) -> list[Event]:
         if since >= self._last:
             return []
@@ -180,4 +189,6 @@ class Events:
             except LabError as error:
                 log.error("events not kept", count=len(self._writing), error=error.message)
             self._writing = []
+            self._kept.set()
+            self._kept = asyncio.Event()
         self._flusher = None

@@ -60,6 +60,7 @@ async def find_logs(
         fields["component"] = [component]
     if level is not None:
         fields["level"] = list(_LEVELS[_LEVELS.index(level) :])
+    await lab.events.written()
     kinds = _LOGS if not events or level is not None else ()
     found = await lab.store.find_events(
         limit=limit, before=before, kinds=kinds, device=device, fields=fields, text=text

@@ -1,0 +1,114 @@
+"""A lab of its own, its API over HTTP, and a browser that is logged in to its panel."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+LAB = Path(sys.executable).with_name("lab")
+ARTIFACTS = Path(__file__).parents[2] / "build" / "panel"
+
+
+class Running:
+    """A daemon in a folder of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.home = folder / ".lab"
+
+    def cli(self, *arguments: str, check: bool = True, timeout: float = 180) -> Any:
+        done = subprocess.run(
+            [LAB, *arguments],
+            cwd=self.folder,
+            env={**os.environ, "LAB_HOME": str(self.home), "NO_COLOR": "1"},
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        if check:
+            assert done.returncode == 0, f"lab {' '.join(arguments)}: {done.stdout}{done.stderr}"
+            return json.loads(done.stdout) if "--json" in arguments else done.stdout
+        return done
+
+    @property
+    def address(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((self.home / "daemon.json").read_text())
+        return found
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.address['port']}"
+
+    def client(self, token: str | None = None, **options: Any) -> httpx.Client:
+        bearer = self.address["token"] if token is None else token
+        return httpx.Client(
+            base_url=self.url, headers={"Authorization": f"Bearer {bearer}"}, timeout=60, **options
+        )
+
+    def login(self) -> str:
+        return str(self.cli("panel", "--no-open", "--json")["url"])
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    running = Running(tmp_path_factory.mktemp("lab"))
+    running.login()
+    yield running
+    running.cli("down", check=False)
+
+
+@pytest.fixture(scope="session")
+def native() -> None:
+    from lab import build
+    from lab.errors import MissingError
+
+    try:
+        build.build("native")
+    except MissingError as error:
+        pytest.skip(f"no native firmware: {error.message}")
+
+
+@pytest.fixture(scope="session")
+def qemu() -> None:
+    if shutil.which("qemu-system-arm") is None:
+        pytest.skip("qemu-system-arm is not installed: apt-get install qemu-system-arm")
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    sync_api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
+    where = shutil.which("chromium") or shutil.which("chromium-browser")
+    if where is None:
+        pytest.skip("Chromium is not installed: apt-get install chromium")
+    ARTIFACTS.mkdir(parents=True, exist_ok=True)
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=where, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(lab: Running, chromium: Any) -> Iterator[Any]:
+    """A page that is logged in, and fails the test if a script failed or the policy was broken."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 900}, base_url=lab.url)
+    page = context.new_page()
+    wrong: list[str] = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on(
+        "console",
+        lambda message: wrong.append(message.text) if "Content Security Policy" in message.text else None,
+    )
+    page.goto(lab.login())
+    yield page
+    context.close()
+    assert not wrong, wrong

@@ -1,0 +1,164 @@
+"""Limits and health, on a lab in this process whose parts a test can break."""
+
+from __future__ import annotations
+
+import asyncio
+import http.server
+import json
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from starlette.types import Message
+
+from lab.api import create_api
+from lab.api.auth import Limits
+from lab.api.middleware import LimitBody
+from lab.home import Home
+from lab.lab import Lab
+
+TOKEN = "t" * 43
+
+
+@asynccontextmanager
+async def serving(folder: Path, **options: Any) -> AsyncIterator[tuple[Lab, httpx.AsyncClient]]:
+    async with Lab(Home(folder / "lab")) as lab:
+        api = create_api(lab, TOKEN, **options)
+        watching = asyncio.create_task(api.state.monitor.run())
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        transport = httpx.ASGITransport(api)
+        async with httpx.AsyncClient(transport=transport, base_url="http://lab", headers=headers) as client:
+            await asyncio.sleep(0)
+            yield lab, client
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+
+
+def test_a_burst_is_throttled(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with serving(tmp_path, limits=Limits(rate=1, burst=5)) as (_lab, client):
+            answers = [await client.get("/api/v1/lab") for _ in range(7)]
+            assert [answer.status_code for answer in answers] == [200] * 5 + [429] * 2
+            assert int(answers[-1].headers["retry-after"]) >= 1
+            assert (await client.get("/health")).status_code == 200
+
+    asyncio.run(run())
+
+
+def test_guessing_tokens_is_throttled(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with serving(tmp_path, limits=Limits(failures=3)) as (_lab, client):
+            wrong = [
+                (await client.get("/api/v1/lab", headers={"Authorization": f"Bearer {n}"})).status_code
+                for n in range(5)
+            ]
+            assert wrong == [401, 401, 401, 429, 429]
+            assert (await client.get("/api/v1/lab")).status_code == 200
+
+    asyncio.run(run())
+
+
+def test_a_part_that_fails_turns_readiness_red(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with serving(tmp_path) as (lab, client):
+            assert (await client.get("/ready")).status_code == 200
+            await lab.gateway.stop()
+            red = await client.get("/ready")
+            assert red.status_code == 503
+            assert red.json()["parts"]["gateway"] is False
+            parts = (await client.get("/api/v1/health/parts")).json()["parts"]
+            assert "lab gateway --restart" in next(p["detail"] for p in parts if p["name"] == "gateway")
+            await lab.gateway.start()
+            assert (await client.get("/ready")).status_code == 200
+
+    asyncio.run(run())
+
+
+def test_a_body_that_stops_coming_is_given_up() -> None:
+    sent: list[Message] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await receive()
+        raise AssertionError("it waited for ever")
+
+    async def receive() -> Message:
+        if not sent and not started:
+            started.append(True)
+            return {"type": "http.request", "body": b"a", "more_body": True}
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    started: list[bool] = []
+    scope = {"type": "http", "method": "POST", "path": "/", "headers": [], "query_string": b""}
+    asyncio.run(LimitBody(app, seconds=0.05)(scope, receive, send))
+    assert sent[0]["status"] == 408
+
+
+@pytest.fixture
+def hook() -> Iterator[tuple[str, list[tuple[dict[str, Any], str]]]]:
+    """A webhook's receiver: its address, and what it was told."""
+    told: list[tuple[dict[str, Any], str]] = []
+
+    class Receiver(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            told.append((json.loads(body), self.headers.get("x-lab-signature", "")))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    server = http.server.HTTPServer(("127.0.0.1", 0), Receiver)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/hook", told
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_an_alert_is_raised_told_and_cleared(tmp_path: Path, hook: Any) -> None:
+    url, told = hook
+
+    async def until(client: httpx.AsyncClient, count: int, messages: int) -> list[dict[str, Any]]:
+        async with asyncio.timeout(10):
+            while True:
+                alerts: list[dict[str, Any]] = (await client.get("/api/v1/alerts")).json()["alerts"]
+                if len(alerts) == count and len(told) >= messages:
+                    return alerts
+                await asyncio.sleep(0.01)
+
+    async def run() -> None:
+        async with serving(tmp_path) as (lab, client):
+            made = await client.post("/api/v1/webhooks", json={"url": url, "secret": "s"})
+            assert made.json()["webhooks"] == [{"url": url, "signed": True}]
+            await lab.gateway.register("b", "native", "native")
+            lab.events.publish("device.exited", "b", asked=False, reason="killed")
+            [alert] = await until(client, 1, 1)
+            assert alert["id"] == "device-offline:b"
+            assert "killed" in alert["text"]
+            lab.events.publish("device.connected", "b", boot_reason="power-on")
+            await until(client, 0, 2)
+            assert [message["state"] for message, _signature in told] == ["raised", "cleared"]
+            assert all(len(signature) == 64 for _message, signature in told)
+            await client.delete("/api/v1/webhooks", params={"url": url})
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("url", ["ftp://x/", "file:///etc/passwd", "http://", "http://u@x/", "x"])
+def test_what_cannot_be_a_webhook_is_refused(tmp_path: Path, url: str) -> None:
+    async def run() -> None:
+        async with serving(tmp_path) as (_lab, client):
+            assert (await client.post("/api/v1/webhooks", json={"url": url})).status_code == 422
+
+    asyncio.run(run())

@@ -39,6 +39,7 @@ from lab.faults import Faults, SensorFail, parse
 from lab.gateway import AppInfo, Config, DeviceInfo, DeviceState, Gateway
 from lab.home import Home
 from lab.packages import Package
+from lab.peripherals import Peripherals
 from lab.pki import GATEWAY, Authority, check_device_id, publisher_keys
 from lab.store import Store
 from lab.waiting import Gate
@@ -78,6 +79,7 @@ class Lab:
         self._faults = Faults(self.gateway, self.gate, self.events)
         self._powered: dict[str, Device] = {}
         self._ended: dict[str, Device] = {}
+        self._surroundings: dict[str, Peripherals] = {}
         self._tasks: TaskGroup
         self._stack = contextlib.AsyncExitStack()
 
@@ -172,10 +174,8 @@ class Lab:
         if serial is not None:
             kind = boards.with_serial(kind, serial)
         self.engines[kind.engine].check(kind)
-        devices = [
-            Device(each, kind, self.home.device(each), development=development, trace=self._trace)
-            for each in self._free_names(kind, count, name)
-        ]
+        names = self._free_names(kind, count, name)
+        devices = [self._device(each, kind, development=development) for each in names]
         for device in devices:  # taken before the first await: two calls never get the same name
             self._powered[device.id] = device
         connected = 0
@@ -219,6 +219,7 @@ class Lab:
         for info in infos:
             self._ended.pop(info.id, None)
             if forget:
+                self._surroundings.pop(info.id, None)
                 await self.gateway.forget(info.id)
 
     async def restore(self) -> None:
@@ -229,7 +230,7 @@ class Lab:
             try:
                 kind = self.board(board)
                 kind = boards.with_serial(kind, serial) if serial else kind
-                device = Device(name, kind, self.home.device(name), development=development)
+                device = self._device(name, kind, development=development)
                 self._powered[name] = device
                 await self._start(device, await self._image(device.board, ignore))
             except LabError as error:
@@ -431,6 +432,16 @@ class Lab:
         if device.paused:
             return "paused"
         return info.state if device.connected.is_set() or info.state is DeviceState.WAITING else "booting"
+
+    def _device(self, name: str, board: Board, *, development: bool) -> Device:
+        """Make a device; one that was here before stands where it stood: as warm, as damp."""
+        folder = self.home.device(name)
+        device = Device(name, board, folder, development=development, trace=self._trace)
+        before = self._surroundings.get(name)
+        if before is not None:
+            device.peripherals.stand_where(before)
+        self._surroundings[name] = device.peripherals
+        return device
 
     def _free_names(self, board: Board, count: int, name: str | None) -> list[str]:
         """Choose ids: those asked for, else the board's name with the lowest numbers that are not in use."""

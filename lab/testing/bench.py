@@ -20,7 +20,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from threading import Condition
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import structlog
 from anyio.from_thread import start_blocking_portal
@@ -113,15 +113,17 @@ class Bench:
         *,
         name: str | None = None,
         serial: str | None = None,
+        development: bool = False,
         timeout: float = 60.0,
     ) -> Device:
         """Boot a board and return it once it is connected. See `Lab.up`."""
-        [device] = self._up(board, 1, name or self._unused(board), serial, timeout)
+        what = {"serial": serial, "development": development, "timeout": timeout}
+        [device] = self._up(board, 1, name or self._unused(board), **what)
         return device
 
     def fleet(self, count: int, board: str = "native", *, timeout: float = 60.0) -> list[Device]:
         """Boot several boards of a kind at once and return them once all are connected."""
-        return self._up(board, count, self._unused(f"{board}-fleet"), None, timeout)
+        return self._up(board, count, self._unused(f"{board}-fleet"), timeout=timeout)
 
     def forget(self, devices: Iterable[Device]) -> None:
         """Cut devices' power and drop them from the registry; their folders stay."""
@@ -160,17 +162,27 @@ class Bench:
         return rows
 
     def package(
-        self, app: App, *, name: str | None = None, language: str = "c", version: str = ""
+        self,
+        app: App,
+        *,
+        name: str | None = None,
+        language: str = "c",
+        version: str = "",
+        sequence: int | None = None,
+        publisher: Publisher | None = None,
     ) -> Package:
-        """Return an app as devices are sent it: signed by this lab's publisher, unless it is a package.
+        """Return an app as devices are sent it: signed, unless it is a package.
 
         :param app: see `App`.
         :param version: for people.
+        :param sequence: what devices order packages by; goes up by itself.
+        :param publisher: who signs; else this lab's own.
         """
+        key = publisher or self.publisher
         if isinstance(app, Package):
             return app
         if isinstance(app, bytes):
-            return self.publisher.sign(name or "app", app, version=version)
+            return key.sign(name or "app", app, version=version, sequence=sequence)
         path = Path(app)
         if path.suffix == PACKAGE:
             return Package.load(path)
@@ -179,7 +191,7 @@ class Bench:
             if not path.exists():
                 sdk.new(path, template=str(app), language=language)
         found, module = read_module(path)
-        return self.publisher.sign(name or found, module, version=version)
+        return key.sign(name or found, module, version=version, sequence=sequence)
 
     def events(self, kind: str | None = None, *, device: str | None = None, since: int = 0) -> list[Event]:
         """Return what has happened so far, oldest first (`lab.events` lists the kinds).
@@ -213,20 +225,21 @@ class Bench:
 
     def restart(self, device: Device, timeout: float) -> None:
         """Cut a device's power and give it again; return once it is connected."""
-        board, serial = device.info["board"], device.info["serial"]
+        info = device.info
+        what = {"serial": info["serial"], "development": info["development"], "timeout": timeout}
 
         async def cut() -> None:
             await self.lab.down([device.id])
-            await self.lab.up(board, name=device.id, serial=serial, timeout=timeout)
+            await self.lab.up(info["board"], name=device.id, **what)
 
         self.call(cut)
         self._watch_parts(device)
 
     # -- behind it
 
-    def _up(self, board: str, count: int, name: str, serial: str | None, timeout: float) -> list[Device]:
+    def _up(self, board: str, count: int, name: str, **what: Any) -> list[Device]:
         before = self.lab.events.last
-        rows = self.call(lambda: self.lab.up(board, count=count, name=name, serial=serial, timeout=timeout))
+        rows = self.call(lambda: self.lab.up(board, count=count, name=name, **what))
         devices = [Device(self, row["id"], since=before) for row in rows]
         self._devices.update((device.id, device) for device in devices)
         for device in devices:
@@ -244,7 +257,6 @@ class Bench:
         """Return a name that no device of this lab has had: its folder would still hold the other's flash."""
         self._numbers[stem] = number = self._numbers.get(stem, 0) + 1
         return f"{stem}-{number}"
-
 
 
 class Changes:

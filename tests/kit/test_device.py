@@ -58,6 +58,7 @@ def test_a_device_from_boot_to_power_cut(device: Device, board: Board) -> None:
     assert device.expect(r"boot (\d+), reason (\S+)\r?\n").groups() == ("1", "power-on")
     assert device.info["pid"] != before
     assert not psutil.pid_exists(before)
+    assert device.sensors.dht22.temperature == 31.5  # the room is as warm as before
 
 
 def test_a_failed_expectation_shows_the_device(device: Device) -> None:

@@ -169,7 +169,12 @@ def read(file: Path, *others: Package) -> Package:
         text = file.read_text("utf-8")
     except OSError as error:
         raise WitError(f"cannot read {file}: {error.strerror}") from error
-    return _Parser(text, str(file), others).package()
+    except UnicodeDecodeError as error:
+        raise WitError(f"{file} is not UTF-8: {error.reason} at byte {error.start}") from error
+    try:
+        return _Parser(text, str(file), others).package()
+    except RecursionError:
+        raise WitError(f"{file}: types nest deeper than this reader goes") from None
 
 
 @dataclass(slots=True)

@@ -19,7 +19,6 @@ from lab.wire import messages as m
 
 CDDL = (Path(m.__file__).parent / "wire.cddl").read_text()
 ENVELOPE = 0
-MODULE = b"\0asm\1\0\0\0"
 
 # How many keys that nobody knows a map may hold: what the C codec is generated with (firmware/cmake).
 _RULES = zcbor.DataTranslator.from_cddl(CDDL, m.EXTRA_LIMIT).my_types

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 
+import cbor2
 from wasmtime import wat2wasm
 
 from lab import build, contract, link, paths, third_party
@@ -29,7 +30,9 @@ NAMES = sorted(path.stem.removeprefix("fuzz_") for path in SOURCES.glob("fuzz_*.
 REGRESSIONS = Path(__file__).parent / "regressions"
 """Inputs that once crashed a target, in a folder of its name: ``<what it was>.bin``."""
 
-_MAX_LENGTH = 8192
+_MAX_LENGTH = {"link": 300, "simbus": 1000}
+"""Bytes of an input, where it is not `_USUAL_LENGTH`: a few of these move a kilobyte."""
+_USUAL_LENGTH = 4096
 _MEMORY_MB = 1024
 _SLOW_S = 20
 """Seconds after which one input counts as a hang."""
@@ -60,6 +63,10 @@ def seeds(target: str, seed: int = 0, per_rule: int = 20) -> Iterator[bytes]:
             if target == "manifest":
                 yield from map(m.pack, _MANIFESTS)
             if target == "package":
+                payload = m.pack(_PACKAGE)
+                opening = bytes.fromhex("d2844da2012604480000000000000000a0")
+                whole = b"\1" + opening + b"".join(map(cbor2.dumps, (payload, bytes(64))))
+                yield from (whole, whole[:-1], whole[:-66], whole + b"\0")
                 yield from (
                     head + m.pack(replace(_PACKAGE, classes=classes)) for classes in ((), ("x", "lab"))
                 )
@@ -78,6 +85,16 @@ def seeds(target: str, seed: int = 0, per_rule: int = 20) -> Iterator[bytes]:
             yield from _modules()
             for sample in corpus.samples(seed, per_rule, ["manifest"]):
                 yield binary.with_custom(next(_modules()), "lab:manifest", sample.body)
+        case "log":
+            random = Random(seed)
+            for unit in range(5):
+                # below 200 a write, then its id, size, byte and power cut (128 and up); to 229 a restart
+                for cuts in (0, 255):
+                    writes = (
+                        bytes([0, *random.choices(range(250), k=3), random.choice((0, cuts))])
+                        for _ in range(99)
+                    )
+                    yield bytes([unit]) + b"".join(writes) + b"\xdd"
         case "device":
             yield from _device_scripts(seed, per_rule)
 
@@ -159,15 +176,18 @@ def _link_scripts(random: Random) -> Iterator[bytes]:
     accept = ours(link.Type.ACCEPT, struct.pack("<I", 4096))
     drain = struct.pack("<BH", 10, 2000)
     read = struct.pack("<BH", 4, 1000)
-    write = struct.pack("<BHB", 5, 300, 7)
+    write = struct.pack("<BH", 5, 300)
     wait = struct.pack("<BH", 3, 260)
-    data = [ours(link.Type.DATA, random.randbytes(size)) for size in (1, 500, 1024)]
+    many = struct.pack("<BBBH", 2, 0x80 | link.Type.DATA, 0, 1000)
+    data = [ours(link.Type.DATA, random.randbytes(size)) for size in (1, 30, 100)]
     yield accept + drain + b"".join(data) + read + drain + write + drain
     yield accept + drain * 2 + write + drain + (wait + drain) * 22
     yield accept + data[2] * 5 + read + drain
+    yield accept + drain + (many * 2 + read + drain + read + drain) * 5
+    yield accept + drain + many * 4 + read + read + drain + many * 2 + read * 4 + drain + many
     yield accept + data[0] + ours(link.Type.DATA, b"lost", 2) + drain + ours(link.Type.SYNC, b"", 1) + drain
     yield accept + ours(link.Type.CREDIT, struct.pack("<I", 9000)) + ours(link.Type.SYNC, b"") + drain
-    yield ours(link.Type.CLOSE, b"\2no route") + drain + struct.pack("<BH", 6, 77) + drain
+    yield ours(link.Type.CLOSE, b"\2no route") + drain + b"\6\0" + drain
     yield (
         ours(link.Type.CONSOLE, b"help\n")
         + struct.pack("<BB", 8, 9)
@@ -245,7 +265,7 @@ def run(target: str, corpus_folder: Path, *options: str, profile: Path | None = 
     done = subprocess.run(
         [
             folder() / f"fuzz_{target}",
-            f"-max_len={_MAX_LENGTH}",
+            f"-max_len={_MAX_LENGTH.get(target, _USUAL_LENGTH)}",
             f"-rss_limit_mb={_MEMORY_MB}",
             f"-timeout={_SLOW_S}",
             f"-artifact_prefix={artifacts}/",

@@ -9,7 +9,7 @@ import pytest
 from lab.errors import MissingError
 from tests.fuzz import targets
 
-RUNS = {"link": 10_000, "module": 15_000, "simbus": 20_000}
+RUNS = {"device": 8_000, "link": 6_000, "log": 3_000, "module": 15_000, "simbus": 20_000}
 """Inputs of a short run where it is not `USUAL_RUNS`: each of these is a whole conversation."""
 USUAL_RUNS = 40_000
 

@@ -1,5 +1,6 @@
 /* The identity blob. An input is a byte, then the blob as it is, or (byte even) what a header and a CRC are
  * put around. */
+#include "cbor.h"
 #include "fuzz.h"
 #include "identity/identity.h"
 #include "link/crc32.h"
@@ -30,6 +31,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     }
     struct lab_identity identity;
     if (lab_identity_parse(&identity, blob, room) == NULL) {
+        PROMISE(raw || lab_cbor_sound(input.at, input.left));
         PROMISE(strlen(identity.device) >= 1 && strlen(identity.device) <= LAB_NAME_MAX);
         PROMISE(strlen(identity.gateway) >= 1 && strlen(identity.gateway) <= LAB_GATEWAY_NAME_MAX);
         PROMISE(inside(&identity.ca, blob, room) && inside(&identity.certificate, blob, room));

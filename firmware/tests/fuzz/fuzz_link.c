@@ -10,6 +10,22 @@ static uint64_t now;
 static struct lab_frame_reader host;
 static uint8_t host_body[LAB_FRAME_ROOM(LAB_LINK_BODY_MAX)];
 
+/* What has arrived and has not been read; and the streams' next bytes, since the device writes 0, 1, 2, ...
+ */
+static uint8_t arrived[LAB_LINK_WINDOW];
+static size_t arrived_count;
+static uint8_t written, left;
+
+static void left_in_order(size_t body) {
+    if (host_body[0] != 3 || host_body[1] != (uint8_t)link_.connection ||
+        host_body[2] != (uint8_t)(link_.connection >> 8)) {
+        return;
+    }
+    for (size_t i = LAB_LINK_HEADER; i < body; i++) {
+        PROMISE(host_body[i] == left++);
+    }
+}
+
 static void drain(size_t most) {
     size_t size;
     const uint8_t *bytes = lab_link_output(&link_, &size);
@@ -19,6 +35,9 @@ static void drain(size_t most) {
         size_t body;
         at += lab_frame_feed(&host, copy + at, size - at, &body);
         PROMISE(body == 0 || (body >= LAB_LINK_HEADER && host_body[0] >= 1 && host_body[0] <= 7));
+        if (body > 0) {
+            left_in_order(body);
+        }
     }
     PROMISE(host.dropped == 0);
     free(copy);
@@ -32,21 +51,54 @@ static void say(const uint8_t *body, size_t size) {
     lab_frame_put(&writer, body, size);
     size_t sent = lab_frame_end(&writer);
     PROMISE(sent > 0 || size > LAB_LINK_BODY_MAX);
+    uint32_t before = link_.rx_total;
     (void)lab_link_input(&link_, wire, sent, now);
+    size_t more = link_.rx_total - before;
+    PROMISE(more <= LAB_LINK_WINDOW - arrived_count);
+    if (more > 0) {
+        PROMISE(more == size - LAB_LINK_HEADER);
+        memcpy(arrived + arrived_count, body + LAB_LINK_HEADER, more);
+        arrived_count += more;
+    }
+}
+
+static size_t hear(size_t size) {
+    uint8_t *bytes = exact(arrived, size);
+    size = lab_link_read(&link_, bytes, size);
+    PROMISE(size <= arrived_count && memcmp(bytes, arrived, size) == 0);
+    arrived_count -= size;
+    memmove(arrived, arrived + size, arrived_count);
+    free(bytes);
+    return size;
+}
+
+/* A number that was not used before: whatever still waits to leave is of another. */
+static void open_another(uint8_t step) {
+    lab_link_open(&link_, (uint16_t)(link_.connection + 1u + step % 16u), now);
+    arrived_count = 0;
+    written = left = 0;
 }
 
 /* A frame of the connection there is, which no mutation would find: type, sequence ahead of the one that is
- * due, payload. */
+ * due, payload. With 0x80 in the type the payload is not in the input, which could not hold what a window
+ * does. */
 static void say_ours(struct input *input) {
-    uint8_t body[LAB_LINK_BODY_MAX] = {take8(input)};
+    uint8_t type = take8(input);
+    uint8_t body[LAB_LINK_BODY_MAX] = {type & 0x7fu};
     uint16_t sequence = (uint16_t)(link_.rx_sequence + take8(input) % 4);
     size_t size = take16(input) % (LAB_LINK_PAYLOAD_MAX + 1u);
-    const uint8_t *payload = take(input, &size);
     body[1] = (uint8_t)link_.connection;
     body[2] = (uint8_t)(link_.connection >> 8);
     body[3] = (uint8_t)sequence;
     body[4] = (uint8_t)(sequence >> 8);
-    memcpy(body + LAB_LINK_HEADER, payload, size);
+    if (type & 0x80u) {
+        for (size_t i = 0; i < size; i++) {
+            body[LAB_LINK_HEADER + i] = (uint8_t)(i * 7);
+        }
+    } else {
+        const uint8_t *payload = take(input, &size);
+        memcpy(body + LAB_LINK_HEADER, payload, size);
+    }
     say(body, LAB_LINK_HEADER + size);
 }
 
@@ -58,8 +110,12 @@ static void step(struct input *input) {
         size = take8(input);
         const uint8_t *noise = take(input, &size);
         uint8_t *copy = exact(noise, size);
+        uint32_t before = link_.rx_total;
         (void)lab_link_input(&link_, copy, size, now);
         free(copy);
+        if (link_.rx_total != before) { /* it held a good frame; what was in it is not known here */
+            open_another(0);
+        }
         break;
     }
     case 1: { /* any good frame */
@@ -76,16 +132,20 @@ static void step(struct input *input) {
         (void)lab_link_tick(&link_, now);
         break;
     case 4:
-        size = lab_link_read(&link_, bytes, take16(input) % (sizeof bytes + 1));
+        (void)hear(take16(input) % (LAB_LINK_WINDOW + 1u));
         break;
     case 5: {
         size = take16(input) % (sizeof bytes + 1);
-        memset(bytes, take8(input), size);
-        PROMISE(lab_link_write(&link_, bytes, size, now) <= size);
+        for (size_t i = 0; i < size; i++) {
+            bytes[i] = (uint8_t)(written + i);
+        }
+        size_t taken = lab_link_write(&link_, bytes, size, now);
+        PROMISE(taken <= size);
+        written = (uint8_t)(written + taken);
         break;
     }
     case 6:
-        lab_link_open(&link_, (uint16_t)(take16(input) | 1u), now);
+        open_another(take8(input));
         break;
     case 7:
         lab_link_close(&link_, LAB_CLOSE_DONE);
@@ -109,7 +169,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     now = 1000;
     lab_link_init(&link_);
     lab_frame_reader_init(&host, host_body, sizeof host_body);
-    lab_link_open(&link_, 0x1234, now);
+    link_.connection = 0x1233;
+    open_another(0);
     while (input.left > 0) {
         step(&input);
         PROMISE(link_.rx_count <= LAB_LINK_WINDOW && link_.rx_head < LAB_LINK_WINDOW);
@@ -123,17 +184,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     }
     /* Whatever came before: it opens, and one frame each way arrives. */
     drain(SIZE_MAX);
-    lab_link_open(&link_, 0x4321, now);
     (void)lab_link_input(&link_, (const uint8_t *)"", 1, now); /* ends what noise began */
+    open_another(0);
     for (int i = 0; i < 3; i++) {
         drain(SIZE_MAX);
     }
-    static const uint8_t accept[] = {2, 0x21, 0x43, 0, 0, 16, 0, 0, 0};
-    static const uint8_t hello[] = {3, 0x21, 0x43, 0, 0, 'h', 'i'};
+    const uint8_t low = (uint8_t)link_.connection, high = (uint8_t)(link_.connection >> 8);
+    const uint8_t accept[] = {2, low, high, 0, 0, 16, 0, 0, 0};
+    const uint8_t hello[] = {3, low, high, 0, 0, 'h', 'i'};
     say(accept, sizeof accept);
     say(hello, sizeof hello);
-    uint8_t bytes[4];
-    PROMISE(lab_link_read(&link_, bytes, sizeof bytes) == 2 && memcmp(bytes, "hi", 2) == 0);
-    PROMISE(lab_link_write(&link_, bytes, 2, now) == 2);
+    PROMISE(hear(LAB_LINK_WINDOW) == 2);
+    PROMISE(lab_link_write(&link_, (const uint8_t *)"\0\1", 2, now) == 2);
+    drain(SIZE_MAX);
+    PROMISE(left == 2);
     return 0;
 }

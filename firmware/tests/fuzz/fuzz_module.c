@@ -1,5 +1,7 @@
 /* A module on its way into the device: looked into, loaded by WAMR, started, polled, called, commanded,
  * ended. */
+#include <mbedtls/sha256.h>
+
 #include "apps/apps.h"
 #include "apps/inspect.h"
 #include "flash.h"
@@ -101,6 +103,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         return -1;
     }
     PROMISE(lab_apps_chunk(&apps, 0, data, size, &offset) == LAB_DONE && offset == size);
+
+    PROMISE(lab_apps_chunk(&apps, offset, digest, 1, &offset) != LAB_DONE);
 
     char words[LAB_WORDS_MAX + 1] = "";
     struct lab_manifest manifest;

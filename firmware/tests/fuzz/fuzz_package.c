@@ -2,6 +2,7 @@
  * that a COSE_Sign1 is put around; with 2 in the byte its key is one that the device knows. */
 #include <mbedtls/sha256.h>
 
+#include "cbor.h"
 #include "fuzz.h"
 #include "package/package.h"
 
@@ -65,6 +66,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     enum lab_result result = lab_package_read(&package, envelope, envelope_size, words, sizeof words);
     PROMISE((result == LAB_DONE) == (words[0] == '\0'));
     if (result == LAB_DONE) {
+        PROMISE((how & 1u) || lab_cbor_sound(input.at, input.left));
         PROMISE(package.sequence > 0 && package.class_count <= LAB_CLASSES_MAX);
         PROMISE(inside(&package.name, envelope, envelope_size) && package.name.size <= LAB_NAME_MAX);
         PROMISE(inside(&package.version, envelope, envelope_size) &&

@@ -10,6 +10,10 @@ static uint64_t now;
 static uint8_t waiting[LAB_FRAME_WIRE_MAX(LAB_SIMBUS_BODY + 64u)];
 static size_t waiting_at, waiting_size;
 
+/* The payload of the last answer to the request that was open. */
+static uint8_t told[LAB_SIMBUS_BODY + 64u];
+static size_t told_size;
+
 static struct lab_frame_reader host;
 static uint8_t host_body[LAB_FRAME_ROOM(LAB_SIMBUS_BODY)];
 
@@ -59,6 +63,8 @@ static size_t bus_write(const struct lab_port *port, enum lab_stream stream, con
             reply[1] = host_body[1] | 0x80u;
             reply[2] = how & 0x10u ? take8(&input) : 0;
             memcpy(reply + 3, content, payload);
+            memcpy(told, content, payload);
+            told_size = payload;
             answer(reply, 3 + payload);
         }
     }
@@ -103,6 +109,7 @@ static void request(void) {
     switch (take8(&input) % 10) {
     case 0:
         status = lab_simbus_i2c(&port, 0x77, out, room, in, size);
+        PROMISE(status != LAB_BUS_DONE || (told_size == size && memcmp(in, told, size) == 0));
         break;
     case 1: {
         size_t count = room;
@@ -118,9 +125,11 @@ static void request(void) {
         break;
     case 4:
         status = lab_simbus_gpio_read(&port, 1, &level);
+        PROMISE(status != LAB_BUS_DONE || (told_size == 1 && level == (told[0] != 0)));
         break;
     case 5:
         status = lab_simbus_adc_read(&port, 1, &value);
+        PROMISE(status != LAB_BUS_DONE || (told_size == 2 && value == (told[0] | told[1] << 8)));
         break;
     case 6:
         status = lab_simbus_flash_read(&port, 0, in, size);

@@ -301,21 +301,22 @@ static const struct scenario {
     const char *name;
     void (*prepare)(void);
     void (*act)(void);
-    unsigned may;  /* run after a cut: a bit per version */
-    unsigned must; /* likewise when nothing was cut */
+    unsigned may;     /* run after a cut: a bit per version */
+    unsigned must;    /* likewise when nothing was cut */
+    enum which again; /* what the gateway would send once more after a cut */
 } scenarios[] = {
-    {"install", prepare_nothing, act_install, MAY(NONE) | MAY(V1), MAY(V1)},
-    {"update", prepare_v1, act_update, MAY(V1) | MAY(V2), MAY(V2)},
-    {"update that moves the log", prepare_full_log, act_update, MAY(V1) | MAY(V2), MAY(V2)},
-    {"update with worn slots", prepare_worn, act_update_worn, MAY(V1) | MAY(V2), MAY(V2)},
-    {"rollback on a trap", prepare_v1, act_roll_back, MAY(V1), MAY(V1)},
-    {"rollback after a reset", prepare_trial, act_start, MAY(V1), MAY(V1)},
-    {"update of what is on trial", prepare_two_on_trial, act_replace_trial, MAY(V1) | MAY(V3), MAY(V3)},
-    {"resumed transfer", prepare_half, act_resume, MAY(V1) | MAY(V2), MAY(V2)},
-    {"transfer that gives way", prepare_half, act_other_instead, MAY(V1) | MAY(V3), MAY(V3)},
-    {"stop", prepare_v1, act_stop, MAY(NONE) | MAY(V1), MAY(NONE)},
-    {"start again", prepare_stopped, act_start_again, MAY(NONE) | MAY(V1), MAY(V1)},
-    {"remove", prepare_v1, act_remove, MAY(NONE) | MAY(V1), MAY(NONE)},
+    {"install", prepare_nothing, act_install, MAY(NONE) | MAY(V1), MAY(V1), V1},
+    {"update", prepare_v1, act_update, MAY(V1) | MAY(V2), MAY(V2), V2},
+    {"update that moves the log", prepare_full_log, act_update, MAY(V1) | MAY(V2), MAY(V2), V2},
+    {"update with worn slots", prepare_worn, act_update_worn, MAY(V1) | MAY(V2), MAY(V2), V2},
+    {"rollback on a trap", prepare_v1, act_roll_back, MAY(V1), MAY(V1), NONE},
+    {"rollback after a reset", prepare_trial, act_start, MAY(V1), MAY(V1), V2},
+    {"update of what is on trial", prepare_two_on_trial, act_replace_trial, MAY(V1) | MAY(V3), MAY(V3), V3},
+    {"resumed transfer", prepare_half, act_resume, MAY(V1) | MAY(V2), MAY(V2), V2},
+    {"transfer that gives way", prepare_half, act_other_instead, MAY(V1) | MAY(V3), MAY(V3), V3},
+    {"stop", prepare_v1, act_stop, MAY(NONE) | MAY(V1), MAY(NONE), NONE},
+    {"start again", prepare_stopped, act_start_again, MAY(NONE) | MAY(V1), MAY(V1), V1},
+    {"remove", prepare_v1, act_remove, MAY(NONE) | MAY(V1), MAY(NONE), NONE},
 };
 
 /* ---- lives */
@@ -342,8 +343,9 @@ static unsigned records(void) {
     return count;
 }
 
-/* The life after the cut. */
-static void check(unsigned may) {
+/* The life after the cut. `again`: the gateway sends once more what was cut short, which goes on where it
+ * was. */
+static void check(unsigned may, enum which again) {
     start();
     enum which runs = version("app");
     REQUIRE(may & MAY(runs));
@@ -357,6 +359,9 @@ static void check(unsigned may) {
     if (app == NULL && records() == 2) {
         REQUIRE(begin(V1, &offset) == LAB_OLD_SEQUENCE);
     }
+    if (again != NONE && runs != again) {
+        install(again);
+    }
     install(V4);
     REQUIRE(slots_taken() == 2 && records() == 2 && version("other") == OTHER);
     if (*free_at_end == 0) {
@@ -365,7 +370,7 @@ static void check(unsigned may) {
     REQUIRE(lab_apps_memory_free(&apps) == *free_at_end);
 }
 
-static int life(void (*body)(void), unsigned may) {
+static int life(void (*body)(void), unsigned may, enum which again) {
     fflush(NULL);
     pid_t child = fork();
     if (child == 0) {
@@ -373,7 +378,7 @@ static int life(void (*body)(void), unsigned may) {
             start();
             body();
         } else {
-            check(may);
+            check(may, again);
         }
         _exit(EXIT_FINE);
     }
@@ -401,7 +406,7 @@ static unsigned long cut_everywhere(const struct scenario *scenario) {
     static uint8_t before[FLASH_SIZE];
     memset(flash.bytes, 0, FLASH_SIZE); /* nothing says that new flash is blank */
     flash.cut_at = 0;
-    if (life(prepare_other, 0) != EXIT_FINE || life(scenario->prepare, 0) != EXIT_FINE) {
+    if (life(prepare_other, 0, NONE) != EXIT_FINE || life(scenario->prepare, 0, NONE) != EXIT_FINE) {
         fprintf(stderr, "%s: could not be prepared\n", scenario->name);
         exit(1);
     }
@@ -410,11 +415,13 @@ static unsigned long cut_everywhere(const struct scenario *scenario) {
     for (flash.cut_at = 1;; flash.cut_at++) {
         for (flash.cut = 0; flash.cut < CUT_KINDS; flash.cut++) {
             memcpy(flash.bytes, before, FLASH_SIZE);
-            int end = life(scenario->act, 0);
+            int end = life(scenario->act, 0, NONE);
             uint32_t at = flash.cut_at;
             flash.cut_at = 0;
-            int after =
-                end == EXIT_WRONG ? EXIT_WRONG : life(NULL, end == EXIT_CUT ? scenario->may : scenario->must);
+            enum which again = flash.cut % 2 == 0 ? scenario->again : NONE;
+            int after = end == EXIT_WRONG
+                            ? EXIT_WRONG
+                            : life(NULL, end == EXIT_CUT ? scenario->may : scenario->must, again);
             if (after != EXIT_FINE) {
                 fprintf(stderr, "%s: power cut at operation %u, kind %d\n", scenario->name, (unsigned)at,
                         (int)flash.cut);

@@ -154,6 +154,11 @@ class Client:
         """DELETE `/api/v1/<parts>?<query>`."""
         return self.request("DELETE", _target(parts, query))
 
+    def download(self, *parts: str) -> bytes:
+        """GET the file at `/api/v1/<parts>`."""
+        with self._request("GET", path(*parts), None, "*/*", 60.0) as response:
+            return response.read()
+
     def operate(self, *parts: str, progress: Progress, body: object = None, **query: object) -> Any:
         """POST long work: `progress` gets each step while it runs; closing the connection cancels it."""
         with self._request("POST", _target(parts, query), body, "application/x-ndjson", None) as response:

@@ -37,6 +37,7 @@ from lab.errors import LabError, LabTimeoutError, UsageError
 from lab.events import Event, Events
 from lab.faults import Faults, SensorFail, parse
 from lab.gateway import AppInfo, Config, DeviceInfo, DeviceState, Gateway
+from lab.gateway.rollout import Rollouts
 from lab.home import Home
 from lab.packages import Package
 from lab.peripherals import Peripherals
@@ -71,6 +72,7 @@ class Lab:
         self.events = Events(self.store)
         self.authority = Authority(self.home)
         self.gateway = Gateway(self.store, self.events, self.authority, config)
+        self.rollouts = Rollouts(self.gateway, self.store, self.events)
         self.engines: dict[str, Engine] = {
             engine.name: engine for engine in (QemuEngine(), NativeEngine(), RenodeEngine(), SerialEngine())
         }
@@ -89,6 +91,8 @@ class Lab:
             await stack.enter_async_context(self.events)
             await self.gateway.start()
             stack.push_async_callback(self.gateway.stop)
+            await self.rollouts.start()
+            stack.push_async_callback(self.rollouts.stop)
             self._tasks = await stack.enter_async_context(anyio.create_task_group())
             stack.push_async_callback(self._power_off_all)
             self._tasks.start_soon(self._watch, self.events.last)

@@ -23,6 +23,7 @@ from lab.api import (
     parts,
     problems,
     process,
+    rollouts,
     stream,
     terminal,
 )
@@ -36,6 +37,7 @@ ROUTERS = (
     process.router,
     devices.router,
     apps.router,
+    rollouts.router,
     parts.router,
     faults.router,
     catalogue.router,

@@ -33,10 +33,12 @@ from lab.cli import (
     ps,
     publisher,
     remove,
+    rollout,
     sensor,
     sign,
     stop,
     up,
+    versions,
     wait,
     watch,
 )
@@ -83,6 +85,7 @@ for verb in (
     command.command,
     stop.stop,
     remove.remove,
+    versions.versions,
     logs.logs,
     sensor.sensor,
     fault.fault,
@@ -108,6 +111,7 @@ for group, name in (
     (node.node, "node"),
     (plugin.plugin, "plugin"),
     (publisher.publisher, "publisher"),
+    (rollout.rollout, "rollout"),
     (access.token, "token"),
     (access.cert, "cert"),
 ):

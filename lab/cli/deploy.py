@@ -76,6 +76,16 @@ def deploy(
         raise typer.Exit(ExitCode.FAILED)
 
 
+def package_at(file: Path, home: Home, *, key: Path | None, unsigned: bool, name: str | None) -> Package:
+    """Return what is at `file` as a package: a package file as it is, all else compiled and signed.
+
+    :param key: the publisher's; else the lab's own.
+    :param unsigned: sign nothing.
+    :param name: the app's, if not what its folder or file says.
+    """
+    return _package(_read(file), name, home, key, unsigned)
+
+
 def _read(file: Path) -> App | Package:
     from lab.modules import read_app
     from lab.packages import SUFFIX, Package

@@ -329,6 +329,43 @@ class Gateway:
                 hint=f"it gets {name} when it connects again; see what it says: lab console {id}",
             ) from error
 
+    def told(self, id: str, name: str) -> m.AppStatus | None:
+        """Return a device's last word on an app, none if it has not got it."""
+        return self._known(id).apps.get(name)
+
+    def desired(self, id: str, name: str) -> str | None:
+        """Return the package that a device is to run as the app `name`."""
+        target = self._known(id).desired.get(name)
+        return target.package if target else None
+
+    async def send(self, id: str, package: Package, progress: Progress = _no_progress) -> m.AppStatus:
+        """Have a device run a package, within its present session; return its word, that of a trial too.
+
+        :raises SessionEndedError: the session ended. The device gets the rest when it is back.
+        """
+        record = self._known(id)
+        async with record.deploying:
+            session = self._online(record)
+            await self._store.save_package(package)
+            target = await self._want(record, package)
+            status = record.apps.get(package.name)
+            if status and target.verdict(status) in (Verdict.TRIAL, Verdict.CONFIRMED):
+                return status  # it got it while this waited for its turn
+            return await self._transfer(record, session, package, target, progress)
+
+    async def judged(self, id: str, package: Package) -> m.AppStatus:
+        """Return a device's word on a package once its trial is over; the caller bounds the wait.
+
+        :raises DeviceError: it was given up, or has failed.
+        :raises SessionEndedError: the device has left before that.
+        """
+        record = self._known(id)
+        return await self._judged(record, wanted(package), package.name, here=True)
+
+    async def give_up(self, id: str, name: str, package: str) -> None:
+        """Have a device run again what it was to run before a package, if that is what it is to run."""
+        await self._give_up(self._known(id), name, package)
+
     async def want(self, id: str, package: Package) -> None:
         """Have a device run a package from now on: it is sent it now, or when it is back.
 
@@ -520,6 +557,7 @@ class Gateway:
         record.session = None
         if record.state is DeviceState.CONNECTED:
             record.state = DeviceState.DISCONNECTED
+        record.note()
         self.events.publish("device.disconnected", id, reason=reason)
         self._later_save(record)
 
@@ -617,33 +655,38 @@ class Gateway:
         id, name = record.row.id, package.name
         await self._store.save_package(package)
         target = await self._want(record, package)
+        while True:
+            session = await self._until_online(record)
+            try:
+                return await self._transfer(record, session, package, target, progress)
+            except SessionEndedError as error:
+                log.info("deployment goes on when the device is back", device=id, app=name, reason=str(error))
+            await self._until_online(record)
+            status = record.apps.get(name)
+            if status and target.verdict(status):
+                return _running(id, target, status)
+
+    async def _transfer(
+        self, record: Record, session: Session, package: Package, target: Wanted, progress: Progress
+    ) -> m.AppStatus:
         try:
-            while True:
-                session = await self._until_online(record)
-                try:
-                    return await transfer(session, package, progress)
-                except SessionEndedError as error:
-                    log.info(
-                        "deployment goes on when the device is back", device=id, app=name, reason=str(error)
-                    )
-                await self._until_online(record)
-                status = record.apps.get(name)
-                if status and target.verdict(status):
-                    return _running(id, target, status)
+            return await transfer(session, package, progress)
         except DeviceError:
-            await self._give_up(record, name, target.package)
+            await self._give_up(record, package.name, target.package)
             raise
 
-    async def _judged(self, record: Record, target: Wanted, name: str) -> m.AppStatus:
-        """Return a device's word on a package once its trial is over; the caller bounds the wait.
+    async def _judged(self, record: Record, target: Wanted, name: str, *, here: bool = False) -> m.AppStatus:
+        """Return a device's word on a package once its trial is over.
 
-        :raises DeviceError: it was given up, or has failed.
+        :param here: give up waiting when its session ends.
         """
         while True:
             news = record.news
             status = record.apps.get(name)
             if status and target.verdict(status) not in (None, Verdict.TRIAL):
                 return _running(record.row.id, target, status)
+            if here and record.session is None:
+                raise SessionEndedError(f"{record.row.id} has left during the trial of {name}")
             await news.wait()
 
     async def _want(self, record: Record, package: Package) -> Wanted:

@@ -25,7 +25,16 @@ from lab.errors import LabError, NotFoundError
 from lab.home import Home
 from lab.packages import Package
 from lab.store import tables
-from lab.store.tables import App, Deployment, Device, Event, Module, Setting
+from lab.store.tables import (
+    App,
+    Deployment,
+    Device,
+    Event,
+    Module,
+    Rollout,
+    RolloutDevice,
+    Setting,
+)
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -200,6 +209,81 @@ class Store:
             )
 
         await self._write(work)
+
+    # -- rollouts
+
+    async def add_rollout(self, rollout: Rollout, devices: Sequence[RolloutDevice]) -> int:
+        """Keep a new rollout and its devices, all or nothing; return its number."""
+
+        def work(session: Session) -> int:
+            session.add(rollout)
+            session.flush()
+            assert rollout.id is not None
+            for device in devices:
+                device.rollout = rollout.id
+                session.add(device)
+            return rollout.id
+
+        return await self._write(work)
+
+    async def save_rollout(self, id: int, **columns: Any) -> None:
+        """Write what has changed of a rollout."""
+        query = update(Rollout).where(col(Rollout.id) == id).values(columns)
+        await self._write(lambda session: session.connection().execute(query))
+
+    async def save_rollout_devices(self, id: int, devices: Sequence[str], **columns: Any) -> None:
+        """Write what has changed of some of a rollout's devices."""
+        query = update(RolloutDevice).where(
+            col(RolloutDevice.rollout) == id, col(RolloutDevice.device).in_(devices)
+        )
+        await self._write(lambda session: session.connection().execute(query.values(columns)))
+
+    async def rollouts(self) -> list[Rollout]:
+        """Return every rollout, the newest first."""
+        query = select(Rollout).order_by(col(Rollout.id).desc())
+        return await self._read(lambda session: list(session.exec(query)))
+
+    async def rollout(self, id: int) -> Rollout | None:
+        """Return a rollout."""
+        return await self._read(lambda session: session.get(Rollout, id))
+
+    async def rollout_counts(self) -> dict[int, dict[str, int]]:
+        """Return how many devices of each rollout are in which state."""
+        query = select(RolloutDevice.rollout, RolloutDevice.state, func.count()).group_by(
+            col(RolloutDevice.rollout), col(RolloutDevice.state)
+        )
+
+        def work(session: Session) -> dict[int, dict[str, int]]:
+            counts: dict[int, dict[str, int]] = {}
+            for rollout, state, count in session.exec(query):
+                counts.setdefault(rollout, {})[state] = count
+            return counts
+
+        return await self._read(work)
+
+    async def rollout_app_counts(self, rollout: Rollout) -> dict[str, dict[str, int]]:
+        """Return what the app has said on each arm's devices since its trial: events, and logs by level."""
+        level = col(Event.data)["level"].as_string()
+        query = (
+            select(RolloutDevice.arm, Event.kind, level, func.count())
+            .join(Event, col(Event.device) == RolloutDevice.device)
+            .where(RolloutDevice.rollout == rollout.id, Event.app == rollout.app)
+            .where(col(Event.time) >= RolloutDevice.trial, col(Event.kind).in_(("app.log", "app.event")))
+            .group_by(RolloutDevice.arm, Event.kind, level)
+        )
+
+        def work(session: Session) -> dict[str, dict[str, int]]:
+            counts: dict[str, dict[str, int]] = {}
+            for arm, kind, found, count in session.execute(query):
+                counts.setdefault(arm, {})[kind if found is None else f"{kind}.{found}"] = count
+            return counts
+
+        return await self._read(work)
+
+    async def rollout_devices(self, id: int) -> list[RolloutDevice]:
+        """Return the devices of a rollout, in their order."""
+        query = select(RolloutDevice).where(RolloutDevice.rollout == id).order_by(col(RolloutDevice.position))
+        return await self._read(lambda session: list(session.exec(query)))
 
     # -- events
 

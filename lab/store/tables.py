@@ -77,6 +77,46 @@ class App(SQLModel, table=True):
     rejected: str = ""
 
 
+class Rollout(SQLModel, table=True):
+    """A package on its way to many devices, and how it goes about it. `other` is arm B's package."""
+
+    id: int | None = Field(default=None, primary_key=True)
+    app: str
+    package: str = Field(foreign_key="package.id")
+    other: str | None = Field(default=None, foreign_key="package.id")
+    split: int = 0
+    target: str
+    batch: int
+    pause: float
+    max_failures: int
+    canary: int
+    forgiven: int = 0
+    state: str
+    reason: str = ""
+    rollback_of: int | None = Field(default=None, foreign_key="rollout.id")
+    created: float
+    created_by: str
+    ended: float | None = None
+
+
+class RolloutDevice(SQLModel, table=True):
+    """One device of a rollout. It stays when the device is forgotten: it is what happened."""
+
+    __tablename__ = "rollout_device"
+
+    rollout: int = Field(foreign_key="rollout.id", primary_key=True)
+    device: str = Field(primary_key=True)
+    position: int
+    arm: str
+    canary: bool = False
+    state: str
+    reason: str = ""
+    previous: str | None = Field(default=None, foreign_key="package.id")
+    started: float | None = None
+    trial: float | None = None
+    ended: float | None = None
+
+
 class Event(SQLModel, table=True):
     """Something that happened. `sequence` ascends for ever, with gaps where the lab was killed."""
 

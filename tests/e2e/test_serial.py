@@ -63,7 +63,7 @@ def test_a_board_on_a_port_is_taken_in_under_its_own_name(lab: Cli, port: str) -
     assert device["serial"] == port
     module = lab.folder / "two.wat"
     module.write_text('(module (func (export "two") (result i32) i32.const 2))')
-    lab.ok("deploy", str(module), "--to", "desk-7")
+    lab.ok("deploy", str(module), "--unsigned", "--to", "desk-7")
     assert lab.json("call", "desk-7", "two", "two")["value"] == 2
     lab.ok("down", "desk-7")
     assert lab.json("ps")["devices"][0]["state"] == "off"

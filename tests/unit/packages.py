@@ -16,9 +16,13 @@ MANIFEST = {0: 1, 1: ["log"], 2: [], 3: 0, 4: 0}
 
 @dataclass(frozen=True)
 class Publisher:
-    """Someone who signs packages."""
+    """Someone who signs packages.
+
+    :param claimed: another's public key, whose packages they pretend to be.
+    """
 
     key: ec.EllipticCurvePrivateKey = field(default_factory=lambda: ec.generate_private_key(ec.SECP256R1()))
+    claimed: bytes = b""
 
     @property
     def public(self) -> bytes:
@@ -27,7 +31,7 @@ class Publisher:
 
     def sign(self, payload: bytes) -> bytes:
         """Return the COSE_Sign1 of docs/protocol.md, section 5, around any payload."""
-        kid = hashlib.sha256(self.public).digest()[:8]
+        kid = hashlib.sha256(self.claimed or self.public).digest()[:8]
         protected = cbor2.dumps({1: -7, 4: kid}, canonical=True)
         signed = cbor2.dumps(["Signature1", protected, b"", payload])
         r, s = decode_dss_signature(self.key.sign(signed, ec.ECDSA(hashes.SHA256())))

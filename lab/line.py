@@ -165,7 +165,7 @@ class Slow(Disturbance):
 
 
 class _Channel:
-    """One way: who disturbs it, and the bytes that are on it."""
+    """One way: who disturbs it, and the bytes on it, which keep their order whenever they are due."""
 
     def __init__(self) -> None:
         self.disturbances: list[Disturbance] = []
@@ -192,8 +192,6 @@ class _Channel:
             at = now
             for each in self.disturbances:
                 at = each.arrival(at, len(piece))
-            if self._pieces:
-                at = max(at, self._pieces[-1][0])  # a line keeps its order
             self._pieces.append((at, piece))
             self.held += len(piece)
 

@@ -248,6 +248,29 @@ async def test_bits_of_the_flash_flip_while_the_board_runs(lab: Lab, device: str
 
 
 @native
+async def test_an_app_that_the_flash_does_not_take_is_refused(lab: Lab, device: str) -> None:
+    package = Package.unsigned("answer", MODULE)
+    await lab.fault(device, "flash.fail")
+    [refused] = await lab.deploy([device], package)
+    assert (refused["state"], "flash" in refused["reason"]) == ("failed", True)
+    await lab.clear_faults(device)
+    [taken] = await lab.deploy([device], package)
+    assert taken["state"] in RUNS
+
+
+@pytest.mark.qemu
+@pytest.mark.parametrize("board", ["netduinoplus2"])
+async def test_a_deployment_goes_on_after_power_failed_amid_it(lab: Lab, device: str) -> None:
+    since = lab.events.last
+    await lab.fault(device, "flash.power-cut", operation=8)
+    [app] = await lab.deploy([device], Package.unsigned("answer", MODULE))
+    assert (app["state"] in RUNS, app["digest"]) == (True, hashlib.sha256(MODULE).hexdigest())
+    cut = await until(lab, since, "fault.cleared")
+    assert cut.data["why"] == "it is spent"
+    assert lab.device(device)["boots"] == 2
+
+
+@native
 async def test_the_kernel_keeps_a_native_board_from_writing_its_flash(lab: Lab, device: str) -> None:
     process = psutil.Process(lab.device(device)["pid"])
     free = process.rlimit(psutil.RLIMIT_FSIZE)

@@ -41,7 +41,7 @@ from lab.gateway.rollout import Rollouts
 from lab.home import Home
 from lab.packages import Package
 from lab.peripherals import Peripherals
-from lab.pki import GATEWAY, Authority, check_device_id, publisher_keys
+from lab.pki import GATEWAY, Authority, Issued, check_device_id, publisher_keys
 from lab.store import Store
 from lab.waiting import Gate
 
@@ -356,6 +356,16 @@ class Lab:
         """End every session and start the gateway anew, on its port; devices reconnect by themselves."""
         await self.gateway.stop()
         await self.gateway.start()
+
+    def revoke(self, name: str) -> Issued:
+        """Revoke a device's certificate; its session ends at once and it cannot begin another.
+
+        :raises NotFoundError: none was issued to it.
+        """
+        issued = self.authority.revoke(name)
+        self.gateway.cut_off(name, "the certificate of this device was revoked")
+        self.events.publish("device.revoked", name, serial=f"{issued.serial:x}")
+        return issued
 
     # -- faults
 

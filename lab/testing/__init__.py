@@ -1,7 +1,7 @@
 """The test kit: labs and devices for tests that are not asynchronous.
 
 `Bench` and `Device` are what the pytest fixtures (`lab.testing.plugin`) and the Robot library speak to.
-Nothing is imported here before it is asked for: pytest loads the plugin of everybody who has the lab installed.
+Nothing is imported here before it is asked for: pytest loads the plugin of everybody who has the lab.
 """
 
 from typing import TYPE_CHECKING

@@ -366,6 +366,15 @@ class Device:
         self.mark()
         self.bench.restart(self, timeout)
 
+    def revoke(self) -> None:
+        """Revoke its certificate: its session ends, and it cannot begin another."""
+        __tracebackhide__ = True
+
+        async def revoke() -> None:
+            self.bench.lab.revoke(self.id)
+
+        self.bench.call(revoke)
+
     def pause(self) -> None:
         """Stop its clock."""
         __tracebackhide__ = True

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
+import ssl
 from typing import TYPE_CHECKING
 
 from lab.pki import GATEWAY
@@ -55,3 +58,21 @@ class Gateway:
         """End every session and start anew, on the same port; devices come back by themselves."""
         self._bench.mark()
         self._bench.call(self._bench.lab.restart_gateway)
+
+    def admits(self, client: ssl.SSLContext, *, timeout: float = 10.0) -> bool:
+        """Tell whether the gateway accepts a client's side of TLS.
+
+        In TLS 1.3 a client sees its own handshake succeed before it is judged (RFC 8446, section 4.4.2): only
+        what the gateway does next tells. It waits for a word from those it admits, and hangs up on others.
+
+        :param timeout: seconds, after which one who is still connected counts as admitted.
+        """
+        with contextlib.closing(socket.create_connection(self.address, timeout)) as plain:
+            try:
+                with client.wrap_socket(plain, server_hostname=GATEWAY) as connection:
+                    connection.settimeout(timeout)
+                    return bool(connection.recv(1))
+            except TimeoutError:
+                return True
+            except (ssl.SSLError, ConnectionError):
+                return False

@@ -1,16 +1,18 @@
 """The Robot Framework library: ``Library    lab.testing.LabLibrary``.
 
 Keywords are named as Renode's own where there is one (`Wait For Line On Uart`, `Write Line To Uart`), so that
-suites move both ways. What they do is `lab.testing.Bench` and `lab.testing.Device`; nothing is done here but to
-put it into words.
+suites move both ways. What they do is `lab.testing.Bench` and `lab.testing.Device`; nothing is done here but
+to put it into words.
 """
 
 from __future__ import annotations
 
 import fnmatch
 import re
+import ssl
 from collections.abc import Sequence
 from datetime import timedelta
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +21,10 @@ from robot.api.deco import keyword, library
 from robot.libraries.BuiltIn import BuiltIn, RobotNotRunningError
 
 from lab.errors import LabError
+from lab.home import Home
+from lab.packages import Package
+from lab.pki import Authority
+from lab.publisher import Publisher
 from lab.testing import records
 from lab.testing.bench import Bench
 from lab.testing.device import Colour, Device
@@ -27,6 +33,15 @@ if TYPE_CHECKING:
     from robot import result, running
 
 Words = dict[str, Any]
+
+
+class Client(Enum):
+    """Who should not be let in."""
+
+    NO_CERTIFICATE = "no certificate"
+    STRANGER = "a certificate of another lab"
+    OLD_TLS = "TLS 1.2"
+
 
 COLOURS = {
     "off": (0, 0, 0),
@@ -48,10 +63,10 @@ LONG = timedelta(seconds=60)
 
 @library(scope="SUITE", auto_keywords=False, converters={})
 class LabLibrary:
-    """Boots boards that run WebAssembly, in emulators or for real, and tests them together with their gateway.
+    """Boots boards that run WebAssembly, emulated or real, and tests them together with their gateway.
 
-    Each suite has a lab of its own, with its own folder and ports: suites run side by side under pabot. Boards
-    that a suite created end with it, however it ends.
+    Each suite has a lab of its own, with its own folder and ports: suites run side by side under pabot.
+    Boards that a suite created end with it, however it ends.
 
     = Devices =
     `Create Device` boots a board and makes it the current one; every keyword is about the current device
@@ -94,7 +109,7 @@ class LabLibrary:
     def create_device(
         self, board: str = "mps2-an385", name: str | None = None, timeout: timedelta = LONG
     ) -> str:
-        """Boots a board and returns its id once it is connected to the gateway. It is the current device then.
+        """Boots a board and returns its id once it is connected to the gateway; makes it the current device.
 
         ``lab boards`` lists what ``board`` can be.
         """
@@ -124,7 +139,7 @@ class LabLibrary:
 
     @keyword
     def device_should_be(self, state: str, device: str | None = None, timeout: timedelta = SOON) -> None:
-        """Waits until the device's state is ``connected``, ``disconnected``, ``unreachable``, ``crashed``, …"""
+        """Waits until the device is ``connected``, ``disconnected``, ``unreachable``, ``crashed``, …"""
         one = self._find(device)
         one.wait_until(lambda: one.state == state, timeout=timeout.total_seconds(), what=state)
 
@@ -139,9 +154,9 @@ class LabLibrary:
         self._find(device).wait_connected(timeout=timeout.total_seconds())
 
     @keyword
-    def reset_device(self, device: str | None = None) -> None:
-        """Presses the reset button, and waits until the device is connected again."""
-        self._find(device).reset()
+    def reset_device(self, wait: bool = True, device: str | None = None) -> None:
+        """Presses the reset button; unless ``wait`` is false, waits until the device is connected again."""
+        self._find(device).reset(wait=wait)
 
     @keyword
     def power_cut(self, device: str | None = None) -> None:
@@ -182,8 +197,8 @@ class LabLibrary:
     ) -> str:
         """Waits for a line on the console that holds ``pattern``, and returns the whole line.
 
-        ``treatAsRegex`` takes it for a regular expression. With ``not_matching``, a line that holds this before
-        it is a failure.
+        ``treatAsRegex`` takes it for a regular expression. With ``not_matching``, a line that holds this
+        before it is a failure.
         """
         found = self._find(device).expect(
             _line(pattern, treatAsRegex),
@@ -224,7 +239,10 @@ class LabLibrary:
     def wait_for_log(
         self, pattern: str, app: str | None = None, timeout: timedelta = SOON, device: str | None = None
     ) -> str:
-        """Waits for a line that an app (without ``app``: the firmware) logs, and returns it. ``*`` and ``?`` are wildcards."""
+        """Waits for a line that an app (without ``app``: the firmware) logs, and returns it.
+
+        ``*`` and ``?`` in the pattern are wildcards.
+        """
         found = self._find(device).wait_for_log(_wildcards(pattern), app=app, timeout=timeout.total_seconds())
         return str(found.data["text"])
 
@@ -244,6 +262,19 @@ class LabLibrary:
         return self._find(device).sensors[quantity]
 
     @keyword
+    def wait_for_sensor_to_be_read(
+        self, part: str, times: int = 1, timeout: timedelta = SOON, device: str | None = None
+    ) -> None:
+        """Waits until the firmware has read a part ``times`` more times."""
+        one = self._find(device)
+        before = one.part(part)["reads"]
+        one.wait_until(
+            lambda: one.part(part)["reads"] >= before + times,
+            timeout=timeout.total_seconds(),
+            what=f"{part} read {times} times",
+        )
+
+    @keyword
     def led_should_be(
         self,
         led: int,
@@ -252,7 +283,7 @@ class LabLibrary:
         strip: str = "ws2812",
         device: str | None = None,
     ) -> None:
-        """Waits until an LED of the strip, counted from 0, has a colour: ``red``, ``off``, … or ``#ff7800``."""
+        """Waits until an LED, counted from 0, has a colour: ``red``, ``off``, … or ``#ff7800``."""
         one, wanted = self._find(device), _colour(colour)
 
         def shows() -> bool:
@@ -287,9 +318,26 @@ class LabLibrary:
     # -- apps
 
     @keyword
-    def deploy_app(
+    def sign_app(
         self,
         app: str,
+        name: str | None = None,
+        version: str = "",
+        sequence: int | None = None,
+        publisher: str | None = None,
+    ) -> Package:
+        """Signs an app and returns the package, for `Deploy App` or `Deploying Should Fail`.
+
+        ``sequence`` is what devices order packages by; it goes up by itself. ``publisher`` names another one
+        than the lab's own, whom no device of this suite knows.
+        """
+        key = None if publisher is None else Publisher.new(self._lab.folder / f"{publisher}.pem")
+        return self._lab.package(_app(app), name=name, version=version, sequence=sequence, publisher=key)
+
+    @keyword
+    def deploy_app(
+        self,
+        app: str | Package,
         name: str | None = None,
         confirmed: bool = True,
         language: str = "c",
@@ -307,12 +355,17 @@ class LabLibrary:
 
     @keyword
     def deploying_should_fail(
-        self, app: str, reason: str, name: str | None = None, device: str | None = None
+        self,
+        app: str | Package,
+        reason: str,
+        name: str | None = None,
+        version: str = "",
+        device: str | None = None,
     ) -> str:
-        """Fails if the device takes the app, or refuses it for another reason. ``*`` and ``?`` are wildcards."""
+        """Fails if the device takes the app, or refuses it for another reason (``*`` and ``?`` allowed)."""
         one = self._find(device)
         try:
-            one.deploy(_app(app), name=name, confirmed=True)
+            one.deploy(self._lab.package(_app(app), name=name, version=version), confirmed=True)
         except LabError as error:
             said = str(error)
             if not _wildcards(reason).search(said):
@@ -350,7 +403,7 @@ class LabLibrary:
         device: str | None = None,
         timeout: timedelta = SOON,
     ) -> None:
-        """Waits until the device itself says that an app is ``running``, ``failed``, …; ``absent``: not there.
+        """Waits until the device says an app is ``running``, ``failed``, … or that it has none: ``absent``.
 
         ``reason`` (``*`` and ``?`` are wildcards) is what the device must say besides.
         """
@@ -390,6 +443,11 @@ class LabLibrary:
         self._lab.gateway.restart()
 
     @keyword
+    def set_heartbeat(self, interval: timedelta) -> None:
+        """Tells devices how often to give a sign of life; after 2.5 times that one is ``unreachable``."""
+        self._lab.gateway.heartbeat = interval.total_seconds()
+
+    @keyword
     def gateway_sessions_should_be(self, count: int, timeout: timedelta = SOON) -> None:
         """Waits until so many devices have a session."""
         one = self._find(None)
@@ -399,13 +457,28 @@ class LabLibrary:
             what=f"{count} sessions",
         )
 
+    @keyword
+    def revoke_certificate(self, device: str | None = None) -> None:
+        """Revokes the device's certificate: its session ends, and it cannot begin another."""
+        self._find(device).revoke()
+
+    @keyword
+    def connecting_should_be_refused(self, client: Client) -> None:
+        """Fails if the gateway admits a TLS client that should not be.
+
+        It has ``No Certificate``, is a ``Stranger`` (its certificate is another lab's), or speaks ``Old TLS``
+        (1.2).
+        """
+        if self._lab.gateway.admits(self._context(client), timeout=5.0):
+            raise AssertionError(f"the gateway admitted a client with {client.value}")
+
     # -- faults
 
     @keyword
     def set_fault(
         self, fault: str, duration: timedelta | None = None, device: str | None = None, **parameters: str
     ) -> None:
-        """Makes something go wrong, until it is cleared or for ``duration``. docs/faults.md is the vocabulary.
+        """Makes something go wrong, for ``duration`` or until it is cleared; docs/faults.md says what can.
 
         | Set Fault | link.corrupt | rate=0.001 |
         | Set Fault | gateway.down | duration=3 s | device=gateway.lab |
@@ -419,6 +492,18 @@ class LabLibrary:
         self._faults(device).clear(fault)
 
     # -- behind it
+
+    def _context(self, client: Client) -> ssl.SSLContext:
+        own = self._lab.lab.authority
+        context = ssl.create_default_context(cafile=str(own.certificate_file))
+        if client is not Client.NO_CERTIFICATE:
+            stranger = client is Client.STRANGER
+            authority = Authority(Home(self._lab.folder / "stranger")) if stranger else own
+            issued = authority.issue("intruder")
+            context.load_cert_chain(issued.certificate, issued.key)
+        if client is Client.OLD_TLS:
+            context.maximum_version = ssl.TLSVersion.TLSv1_2
+        return context
 
     @property
     def _lab(self) -> Bench:
@@ -454,8 +539,10 @@ def _artifacts() -> Path:
     return target
 
 
-def _app(app: str) -> str | Path:
-    """Return a template's name, or a path: from the suite's own folder if it is there."""
+def _app(app: str | Package) -> str | Path | Package:
+    """Return a package, a template's name, or a path: from the suite's own folder if it is there."""
+    if isinstance(app, Package):
+        return app
     try:
         suite = Path(str(BuiltIn().get_variable_value("${SUITE SOURCE}", ".")))
     except RobotNotRunningError:

@@ -23,5 +23,7 @@ It Is Back After A Power Cut
     Power Cut
     Device Should Be    connected
 
-It Sends A Sign Of Life
-    Wait For Event    device.heartbeat    timeout=40 s
+It Gives Signs Of Life
+    Set Heartbeat    1 s
+    Wait For Event    device.heartbeat
+    Wait For Event    device.heartbeat

@@ -3,13 +3,19 @@ PYTHON ?= python3
 VENV := .venv
 LAB := $(VENV)/bin/lab
 
-.PHONY: demo test check setup clean
+.PHONY: demo test fuzz check setup clean
 
 demo: setup
 	$(LAB) demo
 
 test: setup
 	$(VENV)/bin/pytest -n auto
+
+# The long run; docs/fuzzing.md. MINUTES for all targets together.
+MINUTES ?= 30
+fuzz: setup
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
+	$(VENV)/bin/python -m tests.fuzz --minutes $(MINUTES)
 
 # What CI also runs: style, types, and files that are generated and committed.
 check: setup

@@ -93,7 +93,8 @@ def check(target: str | None = None) -> list[Tool]:
             Tool("libc", "the headers of this machine's C library", "libc6-dev", _header("gcc", "stdio.h"))
         )
     if target == "native-fuzz":
-        tools.append(Tool("clang with libFuzzer", "fuzzes the firmware's core", "clang", _libfuzzer()))
+        tools.append(Tool("clang", "compiles the fuzz targets", "clang", shutil.which("clang")))
+        tools.append(Tool("libFuzzer", "fuzzes the firmware's core", "libclang-rt-dev", find_libfuzzer()))
     if target is None or not target.startswith("native"):
         gcc = shutil.which(_ARM_GCC)
         picolibc = _picolibc(gcc) if gcc else None
@@ -244,8 +245,8 @@ def _picolibc(gcc: str) -> str | None:
     return "picolibc.specs" if done.returncode == 0 else None
 
 
-def _libfuzzer() -> str | None:
-    """Return clang's path, or None if it is not there or cannot link a fuzz target."""
+def find_libfuzzer() -> str | None:
+    """Return the path of a clang that links fuzz targets, or None."""
     clang = shutil.which("clang")
     if clang is None:
         return None

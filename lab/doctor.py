@@ -104,7 +104,7 @@ def examine() -> list[Finding]:
             Finding(check.what, _look(check), check.needed_for, check.install, check.required)
             for check in CHECKS
         ]
-        + [_zephyr()]
+        + [_zephyr(), _libfuzzer()]
     )
 
 
@@ -112,6 +112,13 @@ def _zephyr() -> Finding:
     tree = zephyr.base()
     found = f"{'.'.join(map(str, zephyr.version(tree)))} ({tree})" if tree else ""
     return Finding("Zephyr", found, "building Zephyr images", zephyr.WORKSPACE, required=False)
+
+
+def _libfuzzer() -> Finding:
+    clang = build.find_libfuzzer()
+    install = apt_install("clang", "libclang-rt-dev", "llvm")
+    found = _version(clang) if clang else ""
+    return Finding("libFuzzer", found, "fuzzing the firmware's core", install, required=False)
 
 
 def _look(check: Check) -> str:

@@ -11,7 +11,7 @@ import shutil
 import struct
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
@@ -243,20 +243,31 @@ class Run:
     output: str
 
 
-def write_seeds(target: str, into: Path) -> None:
-    """Put the seeds and everything that once crashed the target into a corpus."""
+def known(target: str) -> list[bytes]:
+    """Return the inputs that once crashed a target."""
+    return [path.read_bytes() for path in sorted((REGRESSIONS / target).glob("*.bin"))]
+
+
+def write_corpus(into: Path, contents: Iterable[bytes]) -> None:
+    """Add inputs to a corpus, each in a file named for its content."""
     into.mkdir(parents=True, exist_ok=True)
-    known = (path.read_bytes() for path in sorted((REGRESSIONS / target).glob("*.bin")))
-    for content in (*seeds(target), *known):
+    for content in contents:
         name = hashlib.sha1(content, usedforsecurity=False).hexdigest()
         if not (into / name).exists():
             (into / name).write_bytes(content)
 
 
-def run(target: str, corpus_folder: Path, *options: str, profile: Path | None = None) -> Run:
+def run(
+    target: str,
+    corpus_folder: Path,
+    *options: str,
+    program: Sequence[str] | None = None,
+    profile: Path | None = None,
+) -> Run:
     """Run a target on a corpus, which it adds to.
 
-    :param options: libFuzzer's own, such as ``-runs=1000`` (after the corpus) or ``-max_total_time=60``.
+    :param options: libFuzzer's own, such as ``-runs=1000`` (the corpus included) or ``-max_total_time=60``.
+    :param program: its command; default: the libFuzzer target of that name.
     :param profile: where its coverage goes.
     """
     artifacts = corpus_folder.with_name(f"{corpus_folder.name}-crashes")
@@ -264,7 +275,7 @@ def run(target: str, corpus_folder: Path, *options: str, profile: Path | None = 
     before = set(artifacts.iterdir())
     done = subprocess.run(
         [
-            folder() / f"fuzz_{target}",
+            *(program or [folder() / f"fuzz_{target}"]),
             f"-max_len={_MAX_LENGTH.get(target, _USUAL_LENGTH)}",
             f"-rss_limit_mb={_MEMORY_MB}",
             f"-timeout={_SLOW_S}",
@@ -275,13 +286,13 @@ def run(target: str, corpus_folder: Path, *options: str, profile: Path | None = 
         ],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        env={"LLVM_PROFILE_FILE": str(profile or "/dev/null"), "PATH": os.environ["PATH"]},
+        env=os.environ | {"LLVM_PROFILE_FILE": str(profile or "/dev/null")},
         check=False,
     )
     output = done.stdout.decode(errors="replace")
     crashes = sorted(set(artifacts.iterdir()) - before)
     if done.returncode and not crashes:
-        raise LabError(f"fuzz_{target} ended with {done.returncode}:\n{output[-4000:]}")
+        raise LabError(f"{target} ended with {done.returncode}:\n{output[-4000:]}")
     progress = re.findall(r"cov: (\d+) ft: (\d+)", output) or [("0", "0")]
     executions = re.search(r"stat::number_of_executed_units:\s*(\d+)", output)
     return Run(

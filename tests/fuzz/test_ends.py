@@ -19,8 +19,7 @@ def seeds(end: str) -> list[bytes]:
 
 @pytest.mark.parametrize("end", ends.ENDS)
 def test_seeds(end: str) -> None:
-    known = [path.read_bytes() for path in sorted((targets.REGRESSIONS / f"python-{end}").glob("*.bin"))]
-    for data in (b"", *seeds(end), *known):
+    for data in (b"", *seeds(end), *targets.known(f"python-{end}")):
         ends.ENDS[end](data)
 
 

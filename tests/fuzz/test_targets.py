@@ -24,7 +24,7 @@ def built() -> None:
 
 @pytest.mark.parametrize("target", targets.NAMES)
 def test_target(target: str, tmp_path: Path) -> None:
-    targets.write_seeds(target, tmp_path / target)
+    targets.write_corpus(tmp_path / target, [*targets.seeds(target), *targets.known(target)])
     seeds = len(list((tmp_path / target).iterdir()))
     run = targets.run(target, tmp_path / target, f"-runs={RUNS.get(target, USUAL_RUNS)}", "-seed=1")
     assert run.crash is None, run.output[-6000:]

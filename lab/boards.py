@@ -118,6 +118,7 @@ class Renode:
     :param platform: the platform description it loads, beside the board's file.
     :param link: the UART that carries the link, as the platform calls it.
     :param console: the UART that carries the console.
+    :param simbus: the UART that carries the simbus, where the platform has no buses for parts to be on.
     :param parts: where each part is in the platform, by the name that commands call it.
     """
 
@@ -125,6 +126,7 @@ class Renode:
     platform: str
     link: str
     console: str
+    simbus: str | None = None
     parts: Mapping[str, str] = field(default_factory=dict)
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT

@@ -105,12 +105,8 @@ class RenodeEngine:
                     self._pools.remove(pool)
                     await pool.close()
                 return
-            for command in (
-                f"mach rem {quoted(name)}",
-                f"emulation RemoveLabTerminal {quoted(f'{name}-console')}",
-                f"emulation RemoveLabTerminal {quoted(f'{name}-link')}",
-                f"emulation RemoveLabParts {quoted(f'{name}-simbus')}",
-            ):
+            removals = [f"emulation RemoveLabStream {quoted(f'{name}-{each}')}" for each in _STREAMS]
+            for command in (f"mach rem {quoted(name)}", *removals):
                 with contextlib.suppress(RenodeError):  # it was never made: the start has failed half-way
                     await pool.execute(command, still=True)
 
@@ -296,6 +292,7 @@ def script(launch: Launch, name: str, streams: Mapping[str, str], identity: str)
             link=streams["link"],
             link_uart=checked_name(renode.link),
             simbus=streams["simbus"],
+            simbus_uart=checked_name(renode.simbus) if renode.simbus else None,
             parts=list(_attached(board)),
         )
     except TemplateError as error:
@@ -305,6 +302,8 @@ def script(launch: Launch, name: str, streams: Mapping[str, str], identity: str)
 def _attached(board: Board) -> Iterator[tuple[str, str, int]]:
     """Yield name, path in the platform and place of every part whose world is the lab's."""
     assert board.renode is not None
+    if board.renode.simbus:
+        return
     for part in board.parts:
         if part.name not in board.renode.parts:
             raise UsageError(

@@ -61,17 +61,22 @@ namespace Antmicro.Renode.Lab
             }
         }
 
-        /// <summary>Hangs up and forgets a terminal.</summary>
-        public static void RemoveLabTerminal(this Emulation emulation, string name)
+        /// <summary>Hangs up and forgets a stream: a terminal, or the parts of a machine.</summary>
+        public static void RemoveLabStream(this Emulation emulation, string name)
         {
-            IExternal terminal;
-            if(!emulation.ExternalsManager.TryGetByName(name, out terminal) || !(terminal is LabTerminal))
+            IExternal stream;
+            if(!emulation.ExternalsManager.TryGetByName(name, out stream) || !(stream is ILabStream))
             {
-                throw new RecoverableException(String.Format("There is no lab terminal {0}", name));
+                throw new RecoverableException(String.Format("There is no lab stream {0}", name));
             }
-            emulation.ExternalsManager.RemoveExternal(terminal);
-            ((LabTerminal)terminal).Dispose();
+            emulation.ExternalsManager.RemoveExternal(stream);
+            ((ILabStream)stream).Dispose();
         }
+    }
+
+    /// <summary>One end of a stream whose other end is in the lab.</summary>
+    public interface ILabStream : IExternal, IDisposable
+    {
     }
 
     internal static class Connection
@@ -202,7 +207,7 @@ namespace Antmicro.Renode.Lab
 
     /// <summary>A UART's other end in the lab. Bytes wait in memory for a slow reader: the clock never waits for it.</summary>
     [Transient]
-    public class LabTerminal : BackendTerminal, IDisposable
+    public class LabTerminal : BackendTerminal, ILabStream
     {
         public LabTerminal(Stream stream)
         {

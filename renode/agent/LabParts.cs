@@ -13,6 +13,7 @@ using System.Linq;
 using System.Net.Sockets;
 using System.Text;
 using System.Threading;
+using Antmicro.Migrant;
 using Antmicro.Renode.Core;
 using Antmicro.Renode.Exceptions;
 using Antmicro.Renode.Logging;
@@ -27,45 +28,28 @@ namespace Antmicro.Renode.Lab
         /// <summary>Opens the stream <paramref name="name"/> to the lab for the parts of the machine.</summary>
         public static void CreateLabParts(this IMachine machine, string name)
         {
-            lock(Opened)
-            {
-                var parts = new LabParts(Connection.Open(name));
-                Opened.Add(name, parts);
-                machine.MachineReset += _ => parts.Tell(LabParts.Operation.Reset);
-            }
+            var parts = new LabParts(Connection.Open(name));
+            EmulationManager.Instance.CurrentEmulation.ExternalsManager.AddExternal(parts, name);
+            machine.MachineReset += _ => parts.Tell(LabParts.Operation.Reset);
         }
 
         /// <summary>Lets the lab say what a part senses, and see what it shows.</summary>
-        /// <param name="parts">The stream's name.</param>
+        /// <param name="stream">The stream's name.</param>
         /// <param name="name">What the lab calls the part.</param>
         /// <param name="place">Its pin or strip, as the lab counts them.</param>
-        public static void AttachLabPart(this IMachine machine, string parts, string name, IPeripheral part, int place)
+        public static void AttachLabPart(this IMachine machine, string stream, string name, IPeripheral part, int place)
         {
-            lock(Opened)
+            IExternal parts;
+            if(!EmulationManager.Instance.CurrentEmulation.ExternalsManager.TryGetByName(stream, out parts) || !(parts is LabParts))
             {
-                Opened[parts].Attach(name, part, place);
+                throw new RecoverableException(String.Format("There are no lab parts {0}", stream));
             }
+            ((LabParts)parts).Attach(name, part, place);
         }
-
-        /// <summary>Hangs up and forgets a stream.</summary>
-        public static void RemoveLabParts(this Emulation emulation, string name)
-        {
-            lock(Opened)
-            {
-                LabParts parts;
-                if(!Opened.TryGetValue(name, out parts))
-                {
-                    throw new RecoverableException(String.Format("There are no lab parts {0}", name));
-                }
-                Opened.Remove(name);
-                parts.Dispose();
-            }
-        }
-
-        private static readonly Dictionary<string, LabParts> Opened = new Dictionary<string, LabParts>();
     }
 
-    internal class LabParts : IDisposable
+    [Transient]
+    public class LabParts : ILabStream
     {
         public LabParts(NetworkStream stream)
         {

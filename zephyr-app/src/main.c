@@ -5,6 +5,7 @@
 #include <zephyr/storage/flash_map.h>
 
 #include "lab/core.h"
+#include "lab/simbus.h"
 
 #include "faults.h"
 #include "flash.h"
@@ -12,8 +13,6 @@
 #include "streams.h"
 
 extern const uint8_t lab_build_id[20];
-
-static const struct device *const generator = DEVICE_DT_GET(DT_CHOSEN(zephyr_entropy));
 
 /* In a section of its own: it is measured apart, and nobody clears it at the start. */
 static uint8_t pool[CONFIG_LAB_POOL_SIZE] __attribute__((aligned(8), section(".pool,\"aw\",%nobits@")));
@@ -31,8 +30,31 @@ static uint64_t micros(const struct lab_port *port) {
 
 static size_t entropy(const struct lab_port *port, uint8_t *bytes, size_t size) {
     (void)port;
-    return entropy_get_entropy(generator, bytes, (uint16_t)size) == 0 ? size : 0;
+#if DT_HAS_CHOSEN(zephyr_entropy)
+    return entropy_get_entropy(DEVICE_DT_GET(DT_CHOSEN(zephyr_entropy)), bytes, (uint16_t)size) == 0 ? size
+                                                                                                     : 0;
+#else
+    (void)bytes;
+    (void)size;
+    return 0;
+#endif
 }
+
+#if CONFIG_LAB_SIMBUS
+
+static struct lab_simbus simbus;
+
+#define PARTS                                                                                                \
+    .flash_geometry = {.size = 0x100000, .sector = CONFIG_LAB_FLASH_SECTOR, .program = 1},                   \
+    .wiring = &lab_simbus_wiring, .simbus = &simbus, .i2c = lab_simbus_i2c, .pulses = lab_simbus_pulses,     \
+    .strip = lab_simbus_strip, .gpio_write = lab_simbus_gpio_write, .gpio_read = lab_simbus_gpio_read,       \
+    .adc_read = lab_simbus_adc_read, .flash_read = lab_simbus_flash_read,                                    \
+    .flash_program = lab_simbus_flash_program, .flash_erase = lab_simbus_flash_erase
+
+static void start_parts(void) {
+}
+
+#else
 
 static const struct lab_wiring wiring = {
     .dht22_pin = PIN_DHT22,
@@ -44,6 +66,18 @@ static const struct lab_wiring wiring = {
     .bme680_address = 0x77,
 };
 
+#define PARTS                                                                                                \
+    .flash_geometry = FLASH_GEOMETRY, .wiring = &wiring, .i2c = pins_i2c, .pulses = pins_pulses,             \
+    .strip = pins_strip, .gpio_write = pins_write, .gpio_read = pins_read, .flash_read = flash_chip_read,    \
+    .flash_program = flash_chip_program, .flash_erase = flash_chip_erase
+
+static void start_parts(void) {
+    pins_start();
+    flash_start();
+}
+
+#endif
+
 static const struct lab_port port = {
     .board = LAB_BOARD,
     .build_id = lab_build_id,
@@ -52,8 +86,6 @@ static const struct lab_port port = {
     .pool = pool,
     .pool_size = sizeof pool,
     .boot = &lab_boot,
-    .flash_geometry = FLASH_GEOMETRY,
-    .wiring = &wiring,
     .read = streams_read,
     .write = streams_write,
     .millis = millis,
@@ -62,20 +94,12 @@ static const struct lab_port port = {
     .entropy = entropy,
     .reset = faults_reset,
     .feed = faults_feed,
-    .i2c = pins_i2c,
-    .pulses = pins_pulses,
-    .strip = pins_strip,
-    .gpio_write = pins_write,
-    .gpio_read = pins_read,
-    .flash_read = flash_chip_read,
-    .flash_program = flash_chip_program,
-    .flash_erase = flash_chip_erase,
+    PARTS,
 };
 
 int main(void) {
-    pins_start();
+    start_parts();
     faults_start();
-    flash_start();
     streams_start();
     lab_core_init(&core, &port);
     lab_core_run(&core);

@@ -23,10 +23,17 @@ static uint8_t console_received[256];
 static uint8_t console_sending[SENDING];
 static uint8_t link_received[LINK_RECEIVED];
 static uint8_t link_sending[SENDING];
+#if CONFIG_LAB_SIMBUS
+static uint8_t simbus_received[1024];
+static uint8_t simbus_sending[SENDING];
+#endif
 
 static struct stream streams[] = {
     [LAB_CONSOLE] = {.uart = DEVICE_DT_GET(DT_CHOSEN(zephyr_console))},
     [LAB_LINK] = {.uart = DEVICE_DT_GET(DT_ALIAS(lab_link))},
+#if CONFIG_LAB_SIMBUS
+    [LAB_SIMBUS] = {.uart = DEVICE_DT_GET(DT_ALIAS(lab_simbus))},
+#endif
 };
 
 /* Given when the core has something to do. */
@@ -74,14 +81,32 @@ static void interrupt(const struct device *uart, void *context) {
     }
 }
 
+/* QEMU's model of this UART looks for input only when its data register has been read. */
+static void wake(const struct device *uart) {
+#if DT_HAS_COMPAT_STATUS_OKAY(arm_cmsdk_uart)
+#define READ_DATA(node)                                                                                      \
+    if (uart == DEVICE_DT_GET(node)) {                                                                       \
+        (void)sys_read32(DT_REG_ADDR(node));                                                                 \
+    }
+    DT_FOREACH_STATUS_OKAY(arm_cmsdk_uart, READ_DATA)
+#else
+    (void)uart;
+#endif
+}
+
 void streams_start(void) {
     ring_buf_init(&streams[LAB_CONSOLE].received, sizeof console_received, console_received);
     ring_buf_init(&streams[LAB_CONSOLE].sending, sizeof console_sending, console_sending);
     ring_buf_init(&streams[LAB_LINK].received, sizeof link_received, link_received);
     ring_buf_init(&streams[LAB_LINK].sending, sizeof link_sending, link_sending);
+#if CONFIG_LAB_SIMBUS
+    ring_buf_init(&streams[LAB_SIMBUS].received, sizeof simbus_received, simbus_received);
+    ring_buf_init(&streams[LAB_SIMBUS].sending, sizeof simbus_sending, simbus_sending);
+#endif
     for (size_t i = 0; i < ARRAY_SIZE(streams); i++) {
         uart_irq_callback_user_data_set(streams[i].uart, interrupt, &streams[i]);
         uart_irq_rx_enable(streams[i].uart);
+        wake(streams[i].uart);
     }
 }
 

@@ -132,29 +132,6 @@ def test_console_is_interactive(lab: Cli) -> None:
     console.expect(pexpect.EOF)
 
 
-@pytest.mark.parametrize(
-    ("command", "reason", "word"),
-    [
-        ("hard", "hard-fault", "pc"),
-        ("stack", "stack-overflow", ""),
-        ("watchdog", "watchdog", ""),
-        ("panic", "panic", ""),
-    ],
-)
-def test_a_fault_shows_as_the_last_boot_reason(lab: Cli, command: str, reason: str, word: str) -> None:
-    [device] = lab.json("up", "--board", "mps2-an385")["devices"]
-    console = pexpect.spawn(
-        str(LAB), ["console", device["id"]], env=lab.environment, encoding="utf-8", timeout=60
-    )
-    console.sendline(f"fault {command}")
-    console.expect(f"boot 2.*{reason}")
-    console.close()
-    lab.ok("wait", device["id"], "--boots", "2")
-    [row] = lab.json("ps")["devices"]
-    assert (row["boot_reason"], row["boots"]) == (reason, 2)
-    assert word in row["boot_detail"]
-
-
 def test_reset_brings_a_device_and_its_apps_back(lab: Cli, fib: str) -> None:
     [device] = lab.json("up", "--board", "native")["devices"]
     lab.ok("deploy", fib, "--to", device["id"])
@@ -226,26 +203,45 @@ def test_doctor_knows_what_is_missing(lab: Cli) -> None:
     assert not checks["Renode"]["required"]
 
 
-@pytest.mark.parametrize(
-    ("wat", "words"),
-    [
-        ('(module (import "env" "system" (func (param i32))))', "env"),
-        ("(module (memory 4000))", "memory"),
-        ('(module (func (export "init") (result i32) unreachable))', "unreachable"),
-        (
-            '(module (func (export "init") (result i32) (loop (br 0)) i32.const 0))',
-            "ran for more than 10000000 instructions",
-        ),
-    ],
-)
-def test_a_refused_app_says_why_in_the_devices_words(lab: Cli, tmp_path: Path, wat: str, words: str) -> None:
+def test_a_refused_app_says_why_in_the_devices_words(lab: Cli, tmp_path: Path) -> None:
     lab.ok("up", "--board", "native")
     file = tmp_path / "bad.wasm"
-    file.write_bytes(wasmtime.wat2wasm(wat))
+    file.write_bytes(wasmtime.wat2wasm('(module (func (export "init") (result i32) unreachable))'))
     done = lab.run("deploy", str(file), "--all")
     assert done.returncode == 1
-    assert words in done.stdout + done.stderr
+    assert "unreachable" in done.stdout + done.stderr
     assert lab.json("ps")["devices"][0]["state"] == "connected"
+
+
+def test_from_a_template_to_a_lit_led(lab: Cli) -> None:
+    lab.ok("new", "demo", "--template", "network", "--lang", "c")
+    lab.ok("up", "--board", "native", "--name", "device")
+    lab.ok("deploy", "demo", "--all")
+    assert lab.json("leds", "device")["leds"][0] == [0, 0, 0]
+    lab.ok("command", "device", "demo", "on")
+    assert lab.json("leds", "device")["leds"][0] != [0, 0, 0]
+    assert lab.json("command", "device", "demo", "sing")["text"] == "say on or off"
+    assert lab.run("command", "device", "demo", "x" * 257).returncode == 2
+
+
+def test_sensors_take_physical_values_only(lab: Cli, tmp_path: Path) -> None:
+    lab.ok("up", "--board", "native", "--name", "device")
+    for setting, words in (
+        ("dht22.temprature=3", "temperature"),
+        ("dht22.temperature=500", "80"),
+        ("dht22.fault=sulking", "nack"),
+        ("dht22.temperature", "PART.QUANTITY=VALUE"),
+    ):
+        done = lab.run("sensor", "device", setting)
+        assert (done.returncode, words in done.stderr) == (2, True), (setting, done.stderr)
+    profile = tmp_path / "profile.csv"
+    profile.write_text("time,dht22.temperature\n0,33\n")
+    lab.ok("sensor", "device", "--profile", str(profile))
+    assert lab.json("sensor", "device")["parts"]["dht22"]["quantities"]["temperature"] == 33.0
+    profile.write_text("time,dht22.temperature\n0,hot\n")
+    done = lab.run("sensor", "device", "--profile", str(profile))
+    assert done.returncode == 2
+    assert "line 2" in done.stderr
 
 
 def test_what_is_not_wasm_goes_nowhere(lab: Cli, tmp_path: Path) -> None:

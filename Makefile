@@ -10,6 +10,7 @@ demo: setup
 
 test: setup
 	$(VENV)/bin/pytest -n auto
+	$(VENV)/bin/pabot --processes 2 --outputdir build/robot robot/suites
 
 # The long run; docs/fuzzing.md. MINUTES for all targets together.
 MINUTES ?= 30

@@ -29,6 +29,7 @@ from lab import sdk
 from lab.errors import DeviceError, LabError
 from lab.events import Event
 from lab.gateway import Config
+from lab.gateway.rollout import Plan
 from lab.home import Home
 from lab.lab import Json, Lab
 from lab.modules import read_module
@@ -193,6 +194,17 @@ class Bench:
         found, module = read_module(path)
         return key.sign(name or found, module, version=version, sequence=sequence)
 
+    def rollout(self, package: Package, plan: Plan) -> int:
+        """Begin to bring a package to devices, in batches; return the rollout's number."""
+        __tracebackhide__ = True
+
+        async def begin() -> int:
+            await self.lab.store.save_package(package)
+            begun = await self.lab.rollouts.begin(plan, package.id)
+            return int(begun["id"])
+
+        return self.call(begin)
+
     def events(self, kind: str | None = None, *, device: str | None = None, since: int = 0) -> list[Event]:
         """Return what has happened so far, oldest first (`lab.events` lists the kinds).
 
@@ -223,16 +235,11 @@ class Bench:
         for device in self.devices:
             device.mark()
 
-    def restart(self, device: Device, timeout: float) -> None:
-        """Cut a device's power and give it again; return once it is connected."""
+    def power_on(self, device: Device, timeout: float) -> None:
+        """Give a device its power again; return once it is connected."""
         info = device.info
         what = {"serial": info["serial"], "development": info["development"], "timeout": timeout}
-
-        async def cut() -> None:
-            await self.lab.down([device.id])
-            await self.lab.up(info["board"], name=device.id, **what)
-
-        self.call(cut)
+        self.call(lambda: self.lab.up(info["board"], name=device.id, **what))
         self._watch_parts(device)
 
     # -- behind it

@@ -363,8 +363,22 @@ class Device:
         :param timeout: seconds until it is.
         """
         __tracebackhide__ = True
+        self.power_off()
+        self.power_on(timeout=timeout)
+
+    def power_off(self) -> None:
+        """Kill its machine; it stays in the registry, and its flash as it is."""
+        __tracebackhide__ = True
         self.mark()
-        self.bench.restart(self, timeout)
+        self.bench.call(lambda: self.bench.lab.down([self.id]))
+
+    def power_on(self, *, timeout: float = 60.0) -> None:
+        """Start it again from what survives, its flash; return once it is connected.
+
+        :param timeout: seconds until it is.
+        """
+        __tracebackhide__ = True
+        self.bench.power_on(self, timeout)
 
     def revoke(self) -> None:
         """Revoke its certificate: its session ends, and it cannot begin another."""

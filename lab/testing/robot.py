@@ -16,11 +16,13 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import anyio
 from robot.api import logger
 from robot.api.deco import keyword, library
 from robot.libraries.BuiltIn import BuiltIn, RobotNotRunningError
 
 from lab.errors import LabError
+from lab.gateway.rollout import Plan
 from lab.home import Home
 from lab.packages import Package
 from lab.pki import Authority
@@ -61,24 +63,27 @@ SOON = timedelta(seconds=10)
 LONG = timedelta(seconds=60)
 
 
-@library(scope="SUITE", auto_keywords=False, converters={})
+@library(scope="SUITE", doc_format="MARKDOWN", auto_keywords=False)
 class LabLibrary:
     """Boots boards that run WebAssembly, emulated or real, and tests them together with their gateway.
 
     Each suite has a lab of its own, with its own folder and ports: suites run side by side under pabot.
     Boards that a suite created end with it, however it ends.
 
-    = Devices =
+    ## Devices
+
     `Create Device` boots a board and makes it the current one; every keyword is about the current device
-    unless ``device`` names another.
+    unless `device` names another.
 
-    = Waiting =
+    ## Waiting
+
     Keywords that wait look at what came after what the keyword before them found, so nothing is missed and
-    nothing old is taken for new. Times are Robot's: ``10 s``, ``1 min``.
+    nothing old is taken for new. Times are Robot's: `10 s`, `1 min`.
 
-    = Failures =
+    ## Failures
+
     A failure shows the device's state, where its files are and the end of its console. What its devices left
-    (console, events, frames of the link, flash) is kept in the folder ``lab-artifacts`` beside Robot's log.
+    (console, events, frames of the link, flash) is kept in the folder `lab-artifacts` beside Robot's log.
     """
 
     ROBOT_LISTENER_API_VERSION = 3
@@ -111,7 +116,7 @@ class LabLibrary:
     ) -> str:
         """Boots a board and returns its id once it is connected to the gateway; makes it the current device.
 
-        ``lab boards`` lists what ``board`` can be.
+        `lab boards` lists what `board` can be.
         """
         self._current = self._lab.up(board, name=name, timeout=timeout.total_seconds())
         return self._current.id
@@ -120,9 +125,9 @@ class LabLibrary:
     def create_fleet(
         self, count: int, board: str = "native", label: str | None = None, timeout: timedelta = LONG
     ) -> list[str]:
-        """Boots ``count`` boards of a kind at once and returns their ids once all are connected.
+        """Boots `count` boards of a kind at once and returns their ids once all are connected.
 
-        ``label`` is ``key=value``: what rollouts find them by.
+        `label` is `key=value`: what rollouts find them by.
         """
         fleet = self._lab.fleet(count, board, timeout=timeout.total_seconds())
         if label:
@@ -139,13 +144,13 @@ class LabLibrary:
 
     @keyword
     def device_should_be(self, state: str, device: str | None = None, timeout: timedelta = SOON) -> None:
-        """Waits until the device is ``connected``, ``disconnected``, ``unreachable``, ``crashed``, …"""
+        """Waits until the device is `connected`, `disconnected`, `unreachable`, `crashed`, …"""
         one = self._find(device)
         one.wait_until(lambda: one.state == state, timeout=timeout.total_seconds(), what=state)
 
     @keyword
     def get_device(self, device: str | None = None) -> Words:
-        """Returns all that the lab knows of the device, as ``lab ps --json`` has it."""
+        """Returns all that the lab knows of the device, as `lab ps --json` has it."""
         return self._find(device).info
 
     @keyword
@@ -155,7 +160,7 @@ class LabLibrary:
 
     @keyword
     def reset_device(self, wait: bool = True, device: str | None = None) -> None:
-        """Presses the reset button; unless ``wait`` is false, waits until the device is connected again."""
+        """Presses the reset button; unless `wait` is false, waits until the device is connected again."""
         self._find(device).reset(wait=wait)
 
     @keyword
@@ -166,13 +171,12 @@ class LabLibrary:
     @keyword
     def power_off(self, device: str | None = None) -> None:
         """Cuts the device's power; it stays in the registry."""
-        one = self._find(device)
-        self._lab.call(lambda: self._lab.lab.down([one.id]))
+        self._find(device).power_off()
 
     @keyword
     def power_on(self, device: str | None = None) -> None:
         """Gives a device that was switched off its power again, and waits until it is connected."""
-        self._find(device).power_cut()
+        self._find(device).power_on()
 
     @keyword
     def pause_device(self, device: str | None = None) -> None:
@@ -195,9 +199,9 @@ class LabLibrary:
         not_matching: str | None = None,
         device: str | None = None,
     ) -> str:
-        """Waits for a line on the console that holds ``pattern``, and returns the whole line.
+        """Waits for a line on the console that holds `pattern`, and returns the whole line.
 
-        ``treatAsRegex`` takes it for a regular expression. With ``not_matching``, a line that holds this
+        `treatAsRegex` takes it for a regular expression. With `not_matching`, a line that holds this
         before it is a failure.
         """
         found = self._find(device).expect(
@@ -225,7 +229,7 @@ class LabLibrary:
     ) -> Words:
         """Waits for the next event of a kind and returns it.
 
-        ``data`` are patterns (``*`` and ``?``) for what it holds, e.g. ``app=alarm`` or ``reason=*budget*``.
+        `data` are patterns (`*` and `?`) for what it holds, e.g. `app=alarm` or `reason=*budget*`.
         """
 
         def fits(event: Any) -> bool:
@@ -239,9 +243,9 @@ class LabLibrary:
     def wait_for_log(
         self, pattern: str, app: str | None = None, timeout: timedelta = SOON, device: str | None = None
     ) -> str:
-        """Waits for a line that an app (without ``app``: the firmware) logs, and returns it.
+        """Waits for a line that an app (without `app`: the firmware) logs, and returns it.
 
-        ``*`` and ``?`` in the pattern are wildcards.
+        `*` and `?` in the pattern are wildcards.
         """
         found = self._find(device).wait_for_log(_wildcards(pattern), app=app, timeout=timeout.total_seconds())
         return str(found.data["text"])
@@ -250,9 +254,9 @@ class LabLibrary:
 
     @keyword
     def set_sensor(self, quantity: str, value: str, device: str | None = None) -> None:
-        """Sets what a part senses, e.g. ``dht22.temperature  31.5`` or ``dht22.fault  unplugged``.
+        """Sets what a part senses, e.g. `dht22.temperature  31.5` or `dht22.fault  unplugged`.
 
-        Numbers are in the datasheet's unit unless one is given: ``88 °F``.
+        Numbers are in the datasheet's unit unless one is given: `88 °F`.
         """
         self._find(device).sensors[quantity] = value
 
@@ -265,7 +269,7 @@ class LabLibrary:
     def wait_for_sensor_to_be_read(
         self, part: str, times: int = 1, timeout: timedelta = SOON, device: str | None = None
     ) -> None:
-        """Waits until the firmware has read a part ``times`` more times."""
+        """Waits until the firmware has read a part `times` more times."""
         one = self._find(device)
         before = one.part(part)["reads"]
         one.wait_until(
@@ -283,7 +287,7 @@ class LabLibrary:
         strip: str = "ws2812",
         device: str | None = None,
     ) -> None:
-        """Waits until an LED, counted from 0, has a colour: ``red``, ``off``, … or ``#ff7800``."""
+        """Waits until an LED, counted from 0, has a colour: `red`, `off`, … or `#ff7800`."""
         one, wanted = self._find(device), _colour(colour)
 
         def shows() -> bool:
@@ -302,7 +306,7 @@ class LabLibrary:
     def buzzer_should_have_beeped(
         self, times: int = 1, timeout: timedelta = SOON, device: str | None = None
     ) -> None:
-        """Waits until the buzzer has begun to sound at least ``times`` times since power-on."""
+        """Waits until the buzzer has begun to sound at least `times` times since power-on."""
         one = self._find(device)
         one.wait_until(
             lambda: one.buzzer.beeps >= times, timeout=timeout.total_seconds(), what=f"{times} beeps"
@@ -328,7 +332,7 @@ class LabLibrary:
     ) -> Package:
         """Signs an app and returns the package, for `Deploy App` or `Deploying Should Fail`.
 
-        ``sequence`` is what devices order packages by; it goes up by itself. ``publisher`` names another one
+        `sequence` is what devices order packages by; it goes up by itself. `publisher` names another one
         than the lab's own, whom no device of this suite knows.
         """
         key = None if publisher is None else Publisher.new(self._lab.folder / f"{publisher}.pem")
@@ -347,8 +351,8 @@ class LabLibrary:
     ) -> Words:
         """Signs an app, sends it, and returns what the device says of it once it has passed its trial.
 
-        ``app`` is a template (``lab new`` lists them), a source, an app's folder, a module or a package.
-        ``confirmed=False`` returns as soon as it runs on trial.
+        `app` is a template (`lab new` lists them), a source, an app's folder, a module or a package.
+        `confirmed=False` returns as soon as it runs on trial.
         """
         package = self._lab.package(_app(app), name=name, language=language, version=version)
         return self._find(device).deploy(package, confirmed=confirmed, timeout=timeout.total_seconds())
@@ -362,7 +366,7 @@ class LabLibrary:
         version: str = "",
         device: str | None = None,
     ) -> str:
-        """Fails if the device takes the app, or refuses it for another reason (``*`` and ``?`` allowed)."""
+        """Fails if the device takes the app, or refuses it for another reason (`*` and `?` allowed)."""
         one = self._find(device)
         try:
             one.deploy(self._lab.package(_app(app), name=name, version=version), confirmed=True)
@@ -380,7 +384,7 @@ class LabLibrary:
 
     @keyword
     def command_app(self, app: str, payload: str, device: str | None = None) -> str:
-        """Gives text to the app's ``on-command`` and returns its answer."""
+        """Gives text to the app's `on-command` and returns its answer."""
         return self._find(device).command(app, payload).decode("utf-8", "replace")
 
     @keyword
@@ -403,9 +407,9 @@ class LabLibrary:
         device: str | None = None,
         timeout: timedelta = SOON,
     ) -> None:
-        """Waits until the device says an app is ``running``, ``failed``, … or that it has none: ``absent``.
+        """Waits until the device says an app is `running`, `failed`, … or that it has none: `absent`.
 
-        ``reason`` (``*`` and ``?`` are wildcards) is what the device must say besides.
+        `reason` (`*` and `?` are wildcards) is what the device must say besides.
         """
         one = self._find(device)
 
@@ -424,6 +428,60 @@ class LabLibrary:
             one.wait_until(so, timeout=timeout.total_seconds(), what=wanted)
         except LabError as error:
             raise AssertionError(f"{app} is {one.apps.get(app, 'absent')}\n{error}") from None
+
+    # -- rollouts
+
+    @keyword
+    def start_rollout(
+        self,
+        app: str | Package,
+        selector: str = "",
+        batch: int = 10,
+        max_failures: int = 0,
+        canary: int = 0,
+        name: str | None = None,
+        version: str = "",
+    ) -> int:
+        """Begins to bring an app to all devices whose labels `selector` picks; returns the rollout's number.
+
+        `batch` devices get it at a time; `canary` devices go first and must all confirm it; more than
+        `max_failures` pause it.
+        """
+        plan = Plan(selector=selector, batch=batch, max_failures=max_failures, canary=canary)
+        return self._lab.rollout(self._lab.package(_app(app), name=name, version=version), plan)
+
+    @keyword
+    def rollout_should_end_as(
+        self, rollout: int, state: str, timeout: timedelta = LONG, **devices: int
+    ) -> None:
+        """Waits until a rollout is `done`, `paused` or `aborted`.
+
+        `devices` are how many must be in a state then: `confirmed=10`, `rolled-back=1`.
+        """
+        rollouts = self._lab.lab.rollouts
+
+        async def ended() -> Words:
+            with anyio.move_on_after(timeout.total_seconds()):
+                await rollouts.over(rollout, lambda progress: None)
+            return await rollouts.show(rollout)
+
+        found = self._lab.call(ended)
+        counts = {name: found["counts"].get(name, 0) for name in devices}
+        if found["state"] != state or counts != devices:
+            raise AssertionError(
+                f"rollout {rollout} is {found['state']} ({found['reason'] or 'no reason'}), devices: "
+                f"{found['counts']}; expected: {state}, {devices}"
+            )
+
+    @keyword
+    def resume_rollout(self, rollout: int) -> None:
+        """Lets a rollout that has paused go on."""
+        self._lab.call(lambda: self._lab.lab.rollouts.resume(rollout))
+
+    @keyword
+    def abort_rollout(self, rollout: int) -> None:
+        """Ends a rollout; devices whose turn has not come keep what they run."""
+        self._lab.call(lambda: self._lab.lab.rollouts.abort(rollout))
 
     # -- the gateway
 
@@ -444,7 +502,7 @@ class LabLibrary:
 
     @keyword
     def set_heartbeat(self, interval: timedelta) -> None:
-        """Tells devices how often to give a sign of life; after 2.5 times that one is ``unreachable``."""
+        """Tells devices how often to give a sign of life; after 2.5 times that one is `unreachable`."""
         self._lab.gateway.heartbeat = interval.total_seconds()
 
     @keyword
@@ -466,7 +524,7 @@ class LabLibrary:
     def connecting_should_be_refused(self, client: Client) -> None:
         """Fails if the gateway admits a TLS client that should not be.
 
-        It has ``No Certificate``, is a ``Stranger`` (its certificate is another lab's), or speaks ``Old TLS``
+        It has `No Certificate`, is a `Stranger` (its certificate is another lab's), or speaks `Old TLS`
         (1.2).
         """
         if self._lab.gateway.admits(self._context(client), timeout=5.0):
@@ -478,10 +536,10 @@ class LabLibrary:
     def set_fault(
         self, fault: str, duration: timedelta | None = None, device: str | None = None, **parameters: str
     ) -> None:
-        """Makes something go wrong, for ``duration`` or until it is cleared; docs/faults.md says what can.
+        """Makes something go wrong, for `duration` or until it is cleared; docs/faults.md says what can.
 
-        | Set Fault | link.corrupt | rate=0.001 |
-        | Set Fault | gateway.down | duration=3 s | device=gateway.lab |
+        Set Fault    link.corrupt    rate=0.001
+        Set Fault    gateway.down    duration=3 s    device=gateway.lab
         """
         seconds = None if duration is None else duration.total_seconds()
         self._faults(device).set(fault, duration=seconds, **parameters)
@@ -557,7 +615,7 @@ def _line(pattern: str, regular: bool) -> re.Pattern[str]:
 
 
 def _wildcards(pattern: str) -> re.Pattern[str]:
-    """Return what finds text with ``*`` and ``?``, anywhere unless the pattern says where."""
+    """Return what finds text with `*` and `?`, anywhere unless the pattern says where."""
     return re.compile(fnmatch.translate(f"*{pattern}*"), re.DOTALL)
 
 

@@ -218,7 +218,10 @@ def _device_scripts(seed: int, per_rule: int) -> Iterator[bytes]:
         yield deploy(0, module) + (parts + wait) * 3 + asking + wait + typed
     gateway = [rule for rule, kind in corpus.KINDS.items() if m.FIRST_GATEWAY_KIND <= kind < 250]
     for sample in corpus.samples(seed, per_rule, gateway):
-        yield deploy(1, module) + message(sample.kind, sample.body) + wait + b"\6" + wait
+        yield deploy(1, module) + message(sample.kind, sample.body) + wait + b"\6\0" + wait
+    for cut in range(100, 250, 9):
+        yield deploy(0, module) + wait * 3 + bytes([6, cut]) + deploy(0, next(_modules())) + wait * 3
+    yield bytes([6, 255, 0, 6, 255, 9]) + deploy(0, module) + wait * 3 + deploy(1, module) + wait
 
 
 # -- running

@@ -8,13 +8,14 @@
 #include <mbedtls/sha256.h>
 
 #include "codecs.h"
+#include "flash.h"
 #include "fuzz.h"
 #include "lab/core.h"
 #include "lab/simbus.h"
 #include "link/crc32.h"
 
 #define POOL  98304u
-#define FLASH (512u * 1024u)
+#define FLASH (256u * 1024u)
 
 static struct lab_core core;
 static struct input input;
@@ -125,7 +126,6 @@ static uint8_t typed[LAB_CONSOLE_LINE * 2];
 static size_t typed_at, typed_size;
 static struct lab_frame_reader host;
 static uint8_t host_body[LAB_FRAME_ROOM(LAB_LINK_BODY_MAX)];
-static uint8_t flash[FLASH];
 
 static void say_frame(uint8_t type, uint16_t connection, const uint8_t *payload, size_t size) {
     uint8_t header[LAB_LINK_HEADER] = {type, (uint8_t)connection, (uint8_t)(connection >> 8)};
@@ -252,35 +252,14 @@ static enum lab_bus_status adc_read(const struct lab_port *port, uint8_t channel
     return status();
 }
 
-static bool in_flash(uint32_t address, size_t size) {
-    return address <= FLASH && size <= FLASH - address;
-}
-
-static enum lab_bus_status flash_read(const struct lab_port *port, uint32_t address, uint8_t *bytes,
-                                      size_t size) {
-    (void)port;
-    PROMISE(in_flash(address, size));
-    memcpy(bytes, flash + address, size);
-    return LAB_BUS_DONE;
-}
-
-static enum lab_bus_status flash_program(const struct lab_port *port, uint32_t address, const uint8_t *bytes,
-                                         size_t size) {
-    PROMISE(in_flash(address, size));
-    PROMISE(address % port->flash_geometry.program == 0 && size % port->flash_geometry.program == 0);
-    for (size_t i = 0; i < size; i++) {
-        flash[address + i] &= bytes[i];
-    }
-    return LAB_BUS_DONE;
-}
-
-static enum lab_bus_status flash_erase(const struct lab_port *port, uint32_t address) {
-    PROMISE(in_flash(address, port->flash_geometry.sector) && address % port->flash_geometry.sector == 0);
-    memset(flash + address, 0xff, port->flash_geometry.sector);
-    return LAB_BUS_DONE;
-}
-
 static struct lab_boot boot;
+static uint8_t memory[FLASH];
+
+static void power_cut(void) {
+    memset(&boot, 0, sizeof boot);
+    longjmp(out_of_reset, 1);
+}
+
 static _Alignas(8) uint8_t pool[POOL];
 static uint8_t blob[LAB_IDENTITY_MAX];
 static const uint8_t build_id[20];
@@ -438,9 +417,17 @@ static void happen(void) {
         typed_at = 0;
         typed_size = size;
         break;
-    case 6: { /* the line is cut */
+    case 6: {
         static const uint8_t done = 0;
-        say_frame(5, 0, &done, 1);
+        uint8_t how = take8(&input);
+        if (how < 100) { /* the line is cut */
+            say_frame(5, 0, &done, 1);
+        } else if (how < 250) { /* the power will be */
+            flash.cut_at = flash.operations + 1 + how % 32u;
+            flash.cut = (enum flash_cut)(how / 32u % CUT_KINDS);
+        } else { /* a part of the flash is worn out */
+            flash.worn[take8(&input) % (FLASH / 4096u)] = true;
+        }
         break;
     }
     default: /* anything on the line */
@@ -486,7 +473,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     answers = (struct input){data, 0};
     now = 0;
     resets = 0;
-    memset(flash, 0xff, sizeof flash);
+    memset(memory, 0xff, sizeof memory);
+    memset(flash.worn, 0, sizeof flash.worn);
+    flash.bytes = memory;
+    flash.operations = flash.cut_at = 0;
+    flash.power_cut = power_cut;
     memset(&boot, 0, sizeof boot);
     if (setjmp(out_of_reset) != 0) {
         resets++;

@@ -2,7 +2,7 @@
  * of the ways of flash.h, starts again, and requires: what was confirmed runs, old or new; what did not pass
  * its trial does not; the next update succeeds; neither slots nor memory are lost.
  *
- *     power_cut FOLDER        with NAME.wasm and NAME.cose for each of `packages`, and the publisher's
+ *     power_cut FOLDER 0|1    with NAME.wasm and NAME.cose for each of `packages`, and the publisher's
  * public.key
  *
  * Each life of the device is a process of its own that shares the flash with the next. After MCUboot's
@@ -441,7 +441,8 @@ int main(int argc, char **argv) {
         {.size = FLASH_SIZE, .sector = 4096, .program = 1},
         {.size = FLASH_SIZE, .sector = 2048, .program = 32},
     };
-    if (argc != 2) {
+    const unsigned kind = argc == 3 ? (unsigned)atoi(argv[2]) : UINT32_MAX;
+    if (kind >= sizeof geometries / sizeof *geometries) {
         return 2;
     }
     for (enum which which = V1; which < PACKAGES; which++) {
@@ -457,24 +458,22 @@ int main(int argc, char **argv) {
     flash.bytes = shared(FLASH_SIZE);
     flash.power_cut = power_cut;
     free_at_end = shared(sizeof *free_at_end);
+    port = (struct lab_port){
+        .millis = millis,
+        .feed = feed,
+        .pool = pool,
+        .pool_size = sizeof pool,
+        .flash_geometry = geometries[kind],
+        .flash_read = flash_read,
+        .flash_program = flash_program,
+        .flash_erase = flash_erase,
+    };
     unsigned long total = 0;
-    for (size_t g = 0; g < sizeof geometries / sizeof *geometries; g++) {
-        port = (struct lab_port){
-            .millis = millis,
-            .feed = feed,
-            .pool = pool,
-            .pool_size = sizeof pool,
-            .flash_geometry = geometries[g],
-            .flash_read = flash_read,
-            .flash_program = flash_program,
-            .flash_erase = flash_erase,
-        };
-        for (size_t s = 0; s < sizeof scenarios / sizeof *scenarios; s++) {
-            unsigned long cuts = cut_everywhere(&scenarios[s]);
-            printf("sector %u, unit %u, %s: %lu cuts\n", (unsigned)geometries[g].sector,
-                   (unsigned)geometries[g].program, scenarios[s].name, cuts);
-            total += cuts;
-        }
+    for (size_t s = 0; s < sizeof scenarios / sizeof *scenarios; s++) {
+        unsigned long cuts = cut_everywhere(&scenarios[s]);
+        printf("sector %u, unit %u, %s: %lu cuts\n", (unsigned)port.flash_geometry.sector,
+               (unsigned)port.flash_geometry.program, scenarios[s].name, cuts);
+        total += cuts;
     }
     printf("%lu power cuts survived\n", total);
     return 0;

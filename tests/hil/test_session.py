@@ -467,7 +467,7 @@ async def test_later_versions_are_understood_as_far_as_possible(bench: Bench) ->
     answer, id = await session.receive()
     assert isinstance(answer, m.Ack)
     assert (id, answer.code) == (7, m.ResultCode.UNKNOWN_KIND)
-    session.raw(item(m.Stop.KIND, 8, {0: "nobody", 5: "new", 90: [1, {"x": None}]}))
+    session.raw(item(m.Stop.KIND, 8, {0: "nobody", 5: "new", 90: [1, {7: None}]}))
     answer, id = await session.receive()
     assert isinstance(answer, m.Ack)
     assert (id, answer.code) == (8, m.ResultCode.NO_SUCH_APP)

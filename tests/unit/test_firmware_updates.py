@@ -26,7 +26,10 @@ def app(version: int, *, poll: str = "", size: int = 0, interval: int = 100) -> 
     return bytes(wat2wasm(text))
 
 
-def test_power_cut_at_every_flash_operation(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("flash", [0, 1], ids=["sectors-4096-units-1", "sectors-2048-units-32"])
+def test_power_cut_at_every_flash_operation(
+    flash: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     publisher = Publisher()
     (tmp_path / "public.key").write_bytes(publisher.public)
     packages = {
@@ -42,7 +45,7 @@ def test_power_cut_at_every_flash_operation(tmp_path: Path, capsys: pytest.Captu
         (tmp_path / f"{file}.wasm").write_bytes(module)
         (tmp_path / f"{file}.cose").write_bytes(publisher.envelope(name, module, number))
     program = folder() / "tests" / "power_cut"
-    done = subprocess.run([program, tmp_path], capture_output=True, text=True, timeout=900)
+    done = subprocess.run([program, tmp_path, str(flash)], capture_output=True, text=True, timeout=900)
     with capsys.disabled():
         print("\n" + done.stdout, end="")
     assert done.returncode == 0, done.stderr

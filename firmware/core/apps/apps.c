@@ -91,7 +91,9 @@ struct lab_app *lab_apps_find(struct lab_apps *apps, const char *name, size_t si
 void lab_app_set_state(struct lab_apps *apps, struct lab_app *app, enum lab_app_state state,
                        const char *words) {
     app->state = state;
-    snprintf(app->words, sizeof app->words, "%s", words);
+    if (words != app->words) {
+        snprintf(app->words, sizeof app->words, "%s", words);
+    }
     app->changed = true;
     apps->sink.changed(apps->sink.context, app);
 }

@@ -230,19 +230,19 @@ static enum lab_result launch(struct lab_apps *apps, struct lab_app *app, uint8_
     return result;
 }
 
-/* Starts the confirmed version, if there is one that is to run. `words` is why another was given up, or
- * empty. */
-static enum lab_result start_confirmed(struct lab_apps *apps, struct lab_app *app, const char *words) {
+/* Starts the confirmed version, if there is one that is to run. The app's words stay, unless it does not
+ * start. */
+static enum lab_result start_confirmed(struct lab_apps *apps, struct lab_app *app) {
     enum lab_result result = LAB_DONE;
     if (app->stopped) {
         if (app->slot != LAB_SLOT_NONE) {
             show(apps, app, app->slot);
         }
-        lab_app_set_state(apps, app, LAB_APP_STOPPED, words);
+        lab_app_set_state(apps, app, LAB_APP_STOPPED, app->words);
     } else if (app->slot == LAB_SLOT_NONE) {
-        lab_app_set_state(apps, app, LAB_APP_FAILED, words);
+        lab_app_set_state(apps, app, LAB_APP_FAILED, app->words);
     } else if ((result = launch(apps, app, app->slot)) == LAB_DONE) {
-        lab_app_set_state(apps, app, LAB_APP_RUNNING, words);
+        lab_app_set_state(apps, app, LAB_APP_RUNNING, app->words);
     } else {
         lab_app_unload(apps, app);
         lab_app_set_state(apps, app, LAB_APP_FAILED, apps->words);
@@ -254,17 +254,15 @@ static enum lab_result start_confirmed(struct lab_apps *apps, struct lab_app *ap
 
 /* Ends the trial without success: `words` says why. What was confirmed before runs again. */
 static void give_up(struct lab_apps *apps, struct lab_app *app, const char *words) {
-    char why[LAB_WORDS_MAX + 1];
-    snprintf(why, sizeof why, "%s", words);
     lab_app_unload(apps, app);
     app->trial = LAB_SLOT_NONE;
     app->rejected = true;
     memcpy(app->rejected_digest, app->digest, LAB_DIGEST_SIZE);
-    memcpy(app->words, why, sizeof why);
+    snprintf(app->words, sizeof app->words, "%s", words);
     /* If flash does not take this, the next start finds a trial that a reset has ended, and comes to the
      * same. */
     (void)persist(apps, app);
-    (void)start_confirmed(apps, app, why);
+    (void)start_confirmed(apps, app);
 }
 
 static void confirm(struct lab_apps *apps, struct lab_app *app) {
@@ -327,11 +325,9 @@ uint32_t lab_updates_step(struct lab_apps *apps) {
 
 void lab_app_fail(struct lab_apps *apps, struct lab_app *app) {
     if (app->state == LAB_APP_TRIAL) {
-        char words[sizeof apps->words];
-        memcpy(words, apps->words, sizeof words);
-        give_up(apps, app, words);
-        memcpy(apps->words, words,
-               sizeof words); /* the caller's answer is about this, not about the start after it */
+        give_up(apps, app, apps->words);
+        /* The start after it has had words of its own. */
+        memcpy(apps->words, app->words, sizeof apps->words);
         return;
     }
     lab_app_unload(apps, app);
@@ -600,7 +596,8 @@ static enum lab_result start_held(struct lab_apps *apps, struct lab_app *app) {
         return flash_error(apps, LAB_SLOT_FAILED);
     }
     lab_app_unload(apps, app);
-    return start_confirmed(apps, app, "");
+    app->words[0] = '\0';
+    return start_confirmed(apps, app);
 }
 
 enum lab_result lab_apps_end(struct lab_apps *apps) {
@@ -732,9 +729,7 @@ static void restore(struct lab_apps *apps, struct lab_app *app) {
                            apps->port->boot->detail[0] != '\0' ? ": " : "", apps->port->boot->detail);
         give_up(apps, app, apps->words);
     } else if (app->slot != LAB_SLOT_NONE || app->rejected || app->stopped) {
-        char words[sizeof app->words];
-        memcpy(words, app->words, sizeof words);
-        (void)start_confirmed(apps, app, words);
+        (void)start_confirmed(apps, app);
     } else if (app->incoming != LAB_SLOT_NONE) {
         app->state = LAB_APP_RECEIVING;
     } else {

@@ -108,7 +108,12 @@ def _modules() -> Iterator[bytes]:
             yield binary.with_custom(module, "lab:manifest", m.pack(manifest))
     for interface, functions in contract.IMPORTS.items():
         manifest = m.Manifest(1, (_short(interface),), (0x76, 0x77), 0, 0)
-        for given in ((0, 4, 8, 4, 16, 0, 0, 0), (1, 1, 4, 6, 64, 1, 1, 1), (0x77, 0, 2, 8, 24, 2, 2, 2)):
+        for given in (
+            (0, 4, 8, 4, 16, 0, 0, 0),
+            (1, 1, 4, 6, 64, 1, 1, 1),
+            (2, 3, 8, 2, 32, 3, 3, 3),
+            (0x77, 0, 2, 8, 24, 2, 2, 2),
+        ):
             module = bytes(wat2wasm(_caller(interface, functions, given)))
             yield binary.with_custom(module, "lab:manifest", m.pack(manifest))
 

@@ -3,6 +3,7 @@
  * lab_tls_*() are replaced by a stream in the clear, so that the bytes of an input become messages. All that
  * the device says has to be messages of the schema.
  */
+#define _GNU_SOURCE /* memmem */
 #include <setjmp.h>
 
 #include <mbedtls/sha256.h>
@@ -150,6 +151,8 @@ static size_t port_read(const struct lab_port *port, enum lab_stream stream, uin
 static size_t port_write(const struct lab_port *port, enum lab_stream stream, const uint8_t *bytes,
                          size_t size) {
     (void)port;
+    static const char wrong[] = "does not encode"; /* what session.c says then */
+    PROMISE(stream != LAB_CONSOLE || memmem(bytes, size, wrong, sizeof wrong - 1) == NULL);
     for (size_t at = 0; stream == LAB_LINK && at < size;) {
         size_t body;
         at += lab_frame_feed(&host, bytes + at, size - at, &body);

@@ -156,17 +156,11 @@ class Monitor:
                     f"{device} came back without {event.app}: {event.data['reason']}",
                     device,
                 )
-            case _ if event.kind.startswith("rollout."):
-                self._judge_rollout(event)
-
-    def _judge_rollout(self, event: Event) -> None:
-        """A rollout that stopped by itself is over its failure budget."""
-        rollout = str(event.data.get("rollout", ""))
-        if event.data.get("state") in ("halted", "failed", "rolled-back", "paused-on-failures"):
-            reason = event.data.get("reason") or "over its failure budget"
-            self._raise(f"rollout:{rollout}", "critical", f"rollout {rollout}: {reason}")
-        elif event.data.get("state"):
-            self._clear(f"rollout:{rollout}")
+            case "rollout.paused" if event.data["reason"] != "paused by hand":
+                rollout, reason = event.data["rollout"], event.data["reason"]
+                self._raise(f"rollout:{rollout}", "critical", f"rollout {rollout} of {event.app}: {reason}")
+            case "rollout.resumed" | "rollout.done" | "rollout.aborted":
+                self._clear(f"rollout:{event.data['rollout']}")
 
     def _has_power(self, device: str) -> bool:
         try:

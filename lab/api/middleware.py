@@ -31,7 +31,7 @@ _BINARY_LIMIT = 8 << 20  # of one that is a module or a package
 _BODY_SECONDS = 30.0  # from one piece of a body to the next
 _HEADERS = {
     "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
+    "referrer-policy": "same-origin",  # "no-referrer" would make the login form's Origin "null"
     "cache-control": "no-store",
     "cross-origin-resource-policy": "same-origin",
 }

@@ -31,13 +31,12 @@ function showApps(apps) {
     return;
   }
   fill($("apps"), h("div", { className: "table-wrap" }, h("table", {},
-    h("thead", {}, h("tr", {}, ["App", "State", "Module", "Memory", "Instructions", "Why", ""].map((word) => h("th", { scope: "col" }, word)))),
+    h("thead", {}, h("tr", {}, ["App", "State", "Module", "Memory", "Why", ""].map((word) => h("th", { scope: "col" }, word)))),
     h("tbody", {}, apps.map((app) => h("tr", {},
       h("td", {}, h("strong", {}, app.name), app.version ? h("span", { className: "muted small" }, ` ${app.version}`) : null),
       h("td", {}, badge(app.state)),
       h("td", {}, bytes(app.size)),
       h("td", {}, bytes(app.memory)),
-      h("td", {}, app.instructions === undefined ? "–" : app.instructions.toLocaleString()),
       h("td", {}, app.reason || ""),
       h("td", {}, may("operator") ? h("button", { type: "button", className: "small", "aria-label": `Stop ${app.name}`, onclick: () => stop(app.name) }, "Stop") : ""),
     ))))));
@@ -46,7 +45,7 @@ function showApps(apps) {
 const stop = (name) => api("DELETE", `${base}/apps/${quote(name)}`).catch(failed);
 
 action($("power"), async () => {
-  await operate("devices", { board: device.board, name: id }, (progress) => { $("about").textContent = progress.text; });
+  await operate("devices", { board: device.board, name: id, development: device.development }, (progress) => { $("about").textContent = progress.text; });
 });
 action($("pause"), () => api("POST", `${base}/${device.state === "paused" ? "resume" : "pause"}`).then(refresh));
 action($("reset"), () => api("POST", `${base}/reset`));
@@ -97,7 +96,7 @@ function build(parts, quantities, shape) {
       own.map((quantity) => row(quantity, curves)));
   });
   fill($("sensors"), sections.length ? sections : h("p", { className: "muted" }, "This board has no simulated sensors."));
-  if (window.uPlot) fill($("plots"), curves, memory.element);
+  if (window.uPlot) { fill($("plots"), curves, memory.element); memory.first(); }
   $("sensors").dataset.shape = shape;
 }
 
@@ -133,6 +132,7 @@ function row(quantity, curves) {
 // -- plots of what it reports
 
 const memory = plot("free app memory", "", (value) => bytes(Math.round(value)));
+memory.first = () => { if (device.memory) memory.push(Date.now() / 1000, device.memory_free); };
 const published = new Map();
 
 function note(event) {

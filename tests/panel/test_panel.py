@@ -1,0 +1,310 @@
+"""The panel in a real browser, over real boards in QEMU."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.panel.conftest import ARTIFACTS, Running
+
+pytestmark = [pytest.mark.hil, pytest.mark.qemu]
+
+BOOT = 60_000  # ms; a busy machine boots slowly
+RED = "rgb(255, 0, 0)"
+PAGES = {
+    "fleet": "/",
+    "board": "/devices/first-1",
+    "wizard": "/wizard",
+    "rollouts": "/rollouts",
+    "monitoring": "/monitoring",
+    "logs": "/logs",
+    "terminal": "/terminal",
+    "settings": "/settings",
+    "welcome": "/welcome",
+}
+ATTACK = "<img src=x onerror=window.stolen=1>"
+# An app that logs and publishes markup, and lights nothing.
+HOSTILE = f"""
+(module
+  (import "lab:device/log@0.1.0" "write" (func $log (param i32 i32 i32)))
+  (import "lab:device/publish@0.1.0" "send" (func $send (param i32 i32 i32 i32)))
+  (memory (export "memory") 1)
+  (global (export "__heap_base") i32 (i32.const 1024))
+  (global (export "__data_end") i32 (i32.const 1024))
+  (data (i32.const 0) "{ATTACK}")
+  (func (export "init") (result i32)
+    (call $log (i32.const 2) (i32.const 0) (i32.const {len(ATTACK)}))
+    (call $send (i32.const 0) (i32.const {len(ATTACK)}) (i32.const 0) (i32.const {len(ATTACK)}))
+    (i32.const 0)))
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def prepared(lab: Running, qemu: None) -> Iterator[None]:
+    """The firmware is built, so that no test waits for it."""
+    lab.cli("build", "--board", "mps2-an385", timeout=600)
+    yield
+    lab.cli("down", check=False)
+
+
+@pytest.fixture(scope="module")
+def alarm(lab: Running) -> Path:
+    lab.cli("new", "climate", "--template", "alarm", "--lang", "c")
+    target = lab.folder / "climate.wasm"
+    lab.cli("compile", "climate", "-o", str(target))
+    return target
+
+
+def drop(page: Any, file: Path) -> None:
+    """Drag a file from outside onto the board's page."""
+    transfer = page.evaluate_handle(
+        """([name, bytes]) => {
+            const transfer = new DataTransfer();
+            transfer.items.add(new File([new Uint8Array(bytes)], name));
+            return transfer;
+        }""",
+        [file.name, list(file.read_bytes())],
+    )
+    for event in ("dragover", "drop"):
+        page.dispatch_event("#drop", event, {"dataTransfer": transfer})
+
+
+def led(page: Any, number: int) -> Any:
+    return page.locator(f"#board [data-led='{number}']")
+
+
+def expect(thing: Any) -> Any:
+    from playwright.sync_api import expect as playwright_expect
+
+    return playwright_expect(thing)
+
+
+def test_the_first_run_boots_boards(page: Any) -> None:
+    page.get_by_role("link", name="Set up the first boards").click()
+    page.get_by_label("Heartbeat, seconds").fill("2")
+    page.get_by_label("mps2-an385").check()
+    page.get_by_label("How many").fill("1")
+    page.get_by_role("button", name="Set up").click()
+    page.wait_for_url("**/", timeout=BOOT)
+    expect(page.get_by_role("link", name="mps2-an385-1")).to_contain_text("connected")
+
+
+def test_boards_are_booted_by_name(page: Any) -> None:
+    page.get_by_role("button", name="Boot boards").click()
+    page.get_by_label("Name (optional)").fill("first")
+    page.get_by_label("How many").fill("2")
+    page.get_by_role("button", name="Boot", exact=True).click()
+    for name in ("first-1", "first-2"):
+        expect(page.locator(f"[data-device='{name}'] .state")).to_have_text("connected", timeout=BOOT)
+
+
+def test_heat_turns_led_1_red(page: Any, alarm: Path) -> None:
+    page.goto("/devices/first-1")
+    expect(page.locator("#state")).to_have_text("connected")
+    drop(page, alarm)
+    expect(page.locator("#drop-status")).to_contain_text("climate runs", timeout=BOOT)
+    expect(page.locator("#apps")).to_contain_text("climate")
+    expect(led(page, 1)).to_have_attribute("data-colour", "rgb(0, 255, 0)", timeout=20_000)
+    slider = page.locator("[data-quantity='dht22.temperature']")
+    slider.focus()
+    slider.fill("31.5")
+    expect(led(page, 1)).to_have_attribute("data-colour", RED, timeout=20_000)
+    expect(page.locator("#board svg title")).to_contain_text("3 beeps", timeout=20_000)
+    expect(page.locator("#timeline")).to_contain_text("the room is too hot")
+    expect(page.locator("#console")).to_contain_text("the room is too hot")
+    page.screenshot(path=ARTIFACTS / "alarm.png", full_page=True)
+
+
+def test_a_fault_reaches_the_app(page: Any) -> None:
+    page.goto("/devices/first-1")
+    expect(led(page, 1)).not_to_have_attribute("data-colour", "off", timeout=20_000)
+    page.get_by_label("Fault of dht22").select_option("unplugged")
+    expect(led(page, 1)).to_have_attribute("data-colour", "off", timeout=20_000)
+    page.get_by_label("Fault of dht22").select_option("none")
+    expect(led(page, 1)).not_to_have_attribute("data-colour", "off", timeout=20_000)
+
+
+def test_the_console_answers(page: Any) -> None:
+    page.goto("/devices/first-1")
+    expect(page.locator("#console")).to_contain_text("connected", timeout=20_000)
+    page.get_by_label("Console input").fill("help")
+    page.get_by_role("button", name="Send").click()
+    expect(page.locator("#console")).to_contain_text("reset", timeout=20_000)
+
+
+def test_the_wizard_goes_from_a_template_to_a_board(page: Any) -> None:
+    page.goto("/wizard")
+    page.get_by_label("blinker").check()
+    page.get_by_label("Name of the app").fill("blink")
+    page.get_by_role("button", name="Continue").first.click()
+    source = page.locator("#source")
+    good = source.input_value()
+    source.fill(good + "\nint broken(void) { return nonsense; }\n")
+    page.get_by_role("button", name="Compile").click()
+    error = page.locator(".diagnostics button").first
+    expect(error).to_contain_text("nonsense", timeout=60_000)
+    line = str(good.count("\n") + 2)
+    expect(page.locator("#gutter b.error")).to_have_text([line])
+    source.fill(good)
+    page.get_by_role("button", name="Compile").click()
+    expect(page.locator("#facts")).to_contain_text("led-controller", timeout=60_000)
+    expect(page.locator("#facts")).to_contain_text("KiB" if len(good) > 10_000 else "B")
+    page.locator("#to-deploy").click()
+    page.get_by_label("first-2").check()
+    page.get_by_role("button", name="Deploy").click()
+    expect(page.locator("#outcome")).to_contain_text("first-2", timeout=BOOT)
+    expect(page.locator("#outcome .state")).to_have_text(["trial"])
+    page.goto("/devices/first-2")
+    expect(page.locator("#apps")).to_contain_text("blink")
+
+
+def test_what_devices_and_compilers_say_is_only_text(page: Any, lab: Running) -> None:
+    import wasmtime
+
+    module = lab.folder / "hostile.wasm"
+    module.write_bytes(bytes(wasmtime.wat2wasm(HOSTILE)))
+    page.goto("/devices/first-2")
+    drop(page, module)
+    expect(page.locator("#timeline")).to_contain_text(ATTACK, timeout=BOOT)
+    page.goto("/logs?device=first-2")
+    expect(page.locator("#lines")).to_contain_text(ATTACK)
+    page.goto("/wizard")
+    page.get_by_role("button", name="Continue").first.click()
+    page.locator("#source").fill(f"#error {ATTACK}\n")
+    page.get_by_role("button", name="Compile").click()
+    expect(page.locator("#errors")).to_contain_text(ATTACK, timeout=60_000)
+    page.goto(f"/devices/{'%3Cscript%3Ewindow.stolen=1%3C%2Fscript%3E'}")
+    page.goto(f"/logs?text={'%22%3E%3Cscript%3Ewindow.stolen=1%3C%2Fscript%3E'}")
+    page.goto("/terminal")
+    page.get_by_label("lab", exact=True).fill(f"leds '{ATTACK}'")
+    page.get_by_role("button", name="Run").click()
+    expect(page.locator("#output")).to_contain_text(ATTACK, timeout=30_000)
+    assert page.evaluate("window.stolen") is None
+    assert page.locator("img[src=x]").count() == 0
+
+
+def test_a_rollout_goes_out_and_two_versions_are_compared(page: Any, lab: Running, alarm: Path) -> None:
+    page.goto("/devices/first-1")
+    for number, colour in (("one", "1"), ("two", "2")):
+        folder = lab.folder / number
+        lab.cli("new", str(folder), "--template", "blinker", "--lang", "c")
+        source = (folder / "app.toml").read_text().replace(f'name = "{number}"', 'name = "wave"')
+        (folder / "app.toml").write_text(source.replace("0.1.0", f"0.{colour}.0"))
+        lab.cli("compile", str(folder), "-o", str(lab.folder / number / "wave.wasm"))
+    page.goto("/rollouts")
+    page.get_by_role("button", name="Start a rollout").click()
+    page.get_by_label("or a new one (.lab, .wasm)").set_input_files(lab.folder / "one" / "wave.wasm")
+    page.get_by_label("Canaries first").fill("1")
+    page.get_by_role("button", name="Start", exact=True).click()
+    rollout = page.locator("[data-rollout]").first
+    expect(rollout.locator("h2 .state")).to_have_text("done", timeout=3 * BOOT)
+    expect(rollout.locator("tbody .state")).to_have_text(["confirmed"] * 3)
+
+
+def test_what_a_viewer_may_not_do_is_not_offered(chromium: Any, lab: Running) -> None:
+    token = lab.cli("token", "create", "looker", "--role", "viewer", "--json")["token"]
+    context = chromium.new_context(base_url=lab.url)
+    page = context.new_page()
+    page.goto("/login")
+    page.get_by_label("Or give a token").fill(token)
+    page.get_by_role("button", name="Log in").click()
+    page.wait_for_url("**/")
+    assert token not in page.url
+    expect(page.locator("[data-device='first-1']")).to_be_visible()
+    expect(page.get_by_role("button", name="Boot boards")).to_have_count(0)
+    page.goto("/devices/first-1")
+    expect(page.locator("[data-quantity='dht22.temperature']")).to_be_disabled()
+    assert context.cookies()[0]["httpOnly"]
+    assert context.cookies()[0]["sameSite"] == "Strict"
+    assert page.evaluate("document.cookie") == ""
+    context.close()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 360])
+def test_everyone_can_use_every_page(chromium: Any, lab: Running, theme: str, width: int) -> None:
+    """axe finds no breach of WCAG 2 A or AA, and nothing is wider than the screen."""
+    from lab.errors import LabError
+    from lab.panel import vendor
+
+    try:
+        axe = vendor.fetch("axe") / "axe.min.js"
+    except LabError as error:
+        pytest.skip(error.message)
+    context = chromium.new_context(
+        viewport={"width": width, "height": 900}, color_scheme=theme, base_url=lab.url, bypass_csp=True
+    )
+    page = context.new_page()
+    page.goto("/login")
+    found = _breaches(page, axe, "login")
+    page.goto(lab.login())
+    for name, path in PAGES.items():
+        page.goto(path)
+        expect(page.locator("#live")).to_have_text("live")
+        expect(page.locator("[aria-busy=true]")).to_have_count(0)
+        found += _breaches(page, axe, name)
+        page.screenshot(path=ARTIFACTS / f"{name}-{width}-{theme}.png", full_page=True)
+        if page.evaluate("document.documentElement.scrollWidth") > width:
+            found.append(f"{name}: wider than {width} px")
+    context.close()
+    assert not found, "\n".join(found)
+
+
+def _breaches(page: Any, axe: Path, name: str) -> list[str]:
+    page.add_script_tag(path=str(axe))
+    result = page.evaluate(
+        "axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa']}).then((result) => result.violations)"
+    )
+    return [f"{name}: {each['id']}: {node['html'][:120]}" for each in result for node in each["nodes"]]
+
+
+def test_a_keyboard_reaches_everything(page: Any) -> None:
+    page.goto("/devices/first-1")
+    expect(page.locator("[data-quantity='dht22.temperature']")).to_be_visible()
+    page.keyboard.press("Tab")
+    expect(page.locator(":focus")).to_have_text("Skip to content")
+    page.keyboard.press("Enter")
+    expect(page.locator("main")).to_be_focused()
+    reached = set()
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        reached.add(
+            page.evaluate(
+                "document.activeElement.id || document.activeElement.dataset.quantity"
+                " || document.activeElement.textContent"
+            )
+        )
+    assert {"pause", "reset", "off", "dht22.temperature", "module", "console-line", "timeline"} <= reached
+
+
+def test_a_dead_emulator_raises_an_alert(page: Any, lab: Running) -> None:
+    page.goto("/monitoring")
+    expect(page.locator("#live")).to_have_text("live")
+    with lab.client() as client:
+        pid = client.get("/api/v1/devices/first-2").json()["pid"]
+    os.kill(pid, signal.SIGKILL)
+    alert = page.locator("[data-alert='device-offline:first-2']")
+    expect(alert).to_contain_text("ended by itself", timeout=20_000)
+    expect(page.locator("#alert-count")).to_be_visible()
+    page.screenshot(path=ARTIFACTS / "alert.png", full_page=True)
+    page.goto("/devices/first-2")
+    expect(page.locator("#state")).to_have_text("crashed")
+    page.get_by_role("button", name="Boot").click()
+    expect(page.locator("#state")).to_have_text("connected", timeout=BOOT)
+    page.goto("/monitoring")
+    expect(page.locator("#alerts")).to_contain_text("Nothing wants attention")
+
+
+def test_a_page_goes_on_when_the_lab_was_away(page: Any, lab: Running) -> None:
+    page.goto("/devices/first-1")
+    expect(page.locator("#live")).to_have_text("live")
+    page.context.set_offline(True)
+    page.context.set_offline(False)
+    with lab.client() as client:
+        client.post("/api/v1/devices/first-1/parts", json={"set": [["dht22.humidity", "61"]]})
+    expect(page.locator("#board")).to_contain_text("61 %", timeout=20_000)

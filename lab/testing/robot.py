@@ -29,7 +29,7 @@ from lab.pki import Authority
 from lab.publisher import Publisher
 from lab.testing import records
 from lab.testing.bench import Bench
-from lab.testing.device import Colour, Device
+from lab.testing.device import Device
 
 if TYPE_CHECKING:
     from robot import result, running
@@ -288,7 +288,7 @@ class LabLibrary:
         device: str | None = None,
     ) -> None:
         """Waits until an LED, counted from 0, has a colour: `red`, `off`, … or `#ff7800`."""
-        one, wanted = self._find(device), _colour(colour)
+        one, wanted = self._find(device), rgb(colour)
 
         def shows() -> bool:
             leds = one.led_strip(strip)
@@ -299,8 +299,8 @@ class LabLibrary:
         try:
             one.wait_until(shows, timeout=timeout.total_seconds(), what=f"LED {led} {colour}")
         except LabError as error:
-            now = _hex(one.led_strip(strip)[led])
-            raise AssertionError(f"LED {led} is {now}, not {colour} ({_hex(wanted)})\n{error}") from None
+            now = hex_of(one.led_strip(strip)[led])
+            raise AssertionError(f"LED {led} is {now}, not {colour} ({hex_of(wanted)})\n{error}") from None
 
     @keyword
     def buzzer_should_have_beeped(
@@ -619,7 +619,8 @@ def _wildcards(pattern: str) -> re.Pattern[str]:
     return re.compile(fnmatch.translate(f"*{pattern}*"), re.DOTALL)
 
 
-def _colour(text: str) -> Sequence[int]:
+def rgb(text: str) -> Sequence[int]:
+    """Return what a colour's name, or ``#rrggbb``, stands for."""
     if text.lower() in COLOURS:
         return COLOURS[text.lower()]
     if re.fullmatch(r"#[0-9a-fA-F]{6}", text):
@@ -627,5 +628,6 @@ def _colour(text: str) -> Sequence[int]:
     raise AssertionError(f"{text!r} is no colour: {', '.join(COLOURS)} and #rrggbb are")
 
 
-def _hex(colour: Colour | Sequence[int]) -> str:
+def hex_of(colour: Sequence[int]) -> str:
+    """Return a colour as ``#rrggbb``."""
     return "#" + bytes(colour).hex()

@@ -69,6 +69,12 @@ class Correlate:
         with structlog.contextvars.bound_contextvars(request=request):
             try:
                 await self._app(scope, receive, sent)
+            except Exception:
+                log.exception("request failed", path=scope["path"])
+                if scope["type"] != "http" or status:
+                    raise
+                body = document(500, "Internal Error", f"the lab failed; its log has more under {request}")
+                await answer(body)(scope, receive, sent)
             finally:
                 if scope["type"] == "http" and (scope["method"] not in _QUIET or status >= 500):
                     principal = scope.get("lab.principal")

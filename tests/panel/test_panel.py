@@ -87,7 +87,7 @@ def expect(thing: Any) -> Any:
 def test_the_first_run_boots_boards(page: Any) -> None:
     page.get_by_role("link", name="Set up the first boards").click()
     page.get_by_label("Heartbeat, seconds").fill("2")
-    page.get_by_label("mps2-an385").check()
+    page.locator("input[value='mps2-an385']").check()
     page.get_by_label("How many").fill("1")
     page.get_by_role("button", name="Set up").click()
     page.wait_for_url("**/", timeout=BOOT)
@@ -188,22 +188,32 @@ def test_what_devices_and_compilers_say_is_only_text(page: Any, lab: Running) ->
     assert page.locator("img[src=x]").count() == 0
 
 
-def test_a_rollout_goes_out_and_two_versions_are_compared(page: Any, lab: Running, alarm: Path) -> None:
-    page.goto("/devices/first-1")
-    for number, colour in (("one", "1"), ("two", "2")):
-        folder = lab.folder / number
+def test_two_versions_go_out_and_are_compared(page: Any, lab: Running) -> None:
+    modules = []
+    for number in ("1", "2"):
+        folder = lab.folder / f"wave-{number}"
         lab.cli("new", str(folder), "--template", "blinker", "--lang", "c")
-        source = (folder / "app.toml").read_text().replace(f'name = "{number}"', 'name = "wave"')
-        (folder / "app.toml").write_text(source.replace("0.1.0", f"0.{colour}.0"))
-        lab.cli("compile", str(folder), "-o", str(lab.folder / number / "wave.wasm"))
+        manifest = folder / "app.toml"
+        text = manifest.read_text().replace(f'name = "wave-{number}"', 'name = "wave"')
+        manifest.write_text(text.replace("0.1.0", f"0.{number}.0"))
+        source = folder / "src" / "main.c"
+        source.write_text(f"{source.read_text()}\nuint32_t version(void) {{ return {number}; }}\n")
+        modules.append(folder / "wave.lab")
+        lab.cli("sign", str(folder), "-o", str(modules[-1]))
     page.goto("/rollouts")
+    with lab.client() as client:  # the first version is kept already, the second comes with the form
+        kept = client.post("/api/v1/packages", content=modules[0].read_bytes()).json()
     page.get_by_role("button", name="Start a rollout").click()
-    page.get_by_label("or a new one (.lab, .wasm)").set_input_files(lab.folder / "one" / "wave.wasm")
-    page.get_by_label("Canaries first").fill("1")
+    page.get_by_label("or a new one (.lab, .wasm)").set_input_files(modules[1])
+    page.get_by_label("Compare with (A/B)").select_option(kept["id"])
+    page.get_by_label("Canaries first").fill("0")
     page.get_by_role("button", name="Start", exact=True).click()
     rollout = page.locator("[data-rollout]").first
     expect(rollout.locator("h2 .state")).to_have_text("done", timeout=3 * BOOT)
     expect(rollout.locator("tbody .state")).to_have_text(["confirmed"] * 3)
+    expect(rollout.locator(".arm")).to_have_count(2)
+    expect(rollout.locator(".arm").first).to_contain_text("100 %")
+    page.screenshot(path=ARTIFACTS / "rollout.png", full_page=True)
 
 
 def test_what_a_viewer_may_not_do_is_not_offered(chromium: Any, lab: Running) -> None:

@@ -78,17 +78,6 @@ function takeParts({ device, parts }) {
   if (strip) { strips.set(device, strip.leds); draw(); }
 }
 
-try {
-  const found = await api("GET", "devices");
-  found.devices.forEach(take);
-  draw();
-} catch (error) { failed(error); }
-follow({
-  device: take,
-  parts: takeParts,
-  event: (event) => document.dispatchEvent(new CustomEvent("lab-event", { detail: event })),
-}, { watch: [...devices.keys()].slice(0, WATCHED).join(",") });
-
 // -- booting
 
 const dialog = $("boot-dialog");
@@ -112,3 +101,16 @@ submit($("boot-form"), async () => {
     (progress) => { $("boot-progress").textContent = progress.text; });
   dialog.close();
 });
+
+// -- begin, now that every button works
+
+try {
+  const found = await api("GET", "devices");
+  found.devices.forEach(take);
+  draw();
+} catch (error) { failed(error); }
+follow({
+  device: take,
+  parts: takeParts,
+  event: (event) => document.dispatchEvent(new CustomEvent("lab-event", { detail: event })),
+}, { watch: [...devices.keys()].slice(0, WATCHED).join(",") });

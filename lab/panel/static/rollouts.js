@@ -88,20 +88,6 @@ async function refresh(id) {
 
 async function loadPackages() { packages = new Map((await api("GET", "packages")).packages.map((each) => [each.id, each])); }
 
-try {
-  await loadPackages();
-  const found = (await api("GET", "rollouts")).rollouts;
-  for (const rollout of found) rollouts.set(rollout.id, rollout);
-  draw();
-  await Promise.all(found.slice(0, 10).map(({ id }) => api("GET", `rollouts/${id}`).then(take)));
-} catch (error) { failed(error); $("rollouts").setAttribute("aria-busy", "false"); }
-follow({
-  event: (event) => {
-    document.dispatchEvent(new CustomEvent("lab-event", { detail: event }));
-    if (event.kind.startsWith("rollout.")) loadPackages().then(() => refresh(event.data.rollout)).catch(failed);
-  },
-}, { devices: false });
-
 // -- beginning one
 
 const dialog = $("start-dialog");
@@ -131,3 +117,19 @@ submit($("start-form"), async () => {
   await loadPackages();
   await refresh(begun.id);
 });
+
+// -- begin, now that every button works
+
+try {
+  await loadPackages();
+  const found = (await api("GET", "rollouts")).rollouts;
+  for (const rollout of found) rollouts.set(rollout.id, rollout);
+  draw();
+  await Promise.all(found.slice(0, 10).map(({ id }) => api("GET", `rollouts/${id}`).then(take)));
+} catch (error) { failed(error); $("rollouts").setAttribute("aria-busy", "false"); }
+follow({
+  event: (event) => {
+    document.dispatchEvent(new CustomEvent("lab-event", { detail: event }));
+    if (event.kind.startsWith("rollout.")) loadPackages().then(() => refresh(event.data.rollout)).catch(failed);
+  },
+}, { devices: false });

@@ -360,7 +360,7 @@ class Peripherals:
         part = self.parts.get(request.decode("utf-8", "replace"))
         if part is None:
             raise BusError(Status.BAD_ARGUMENT)
-        sensed = [f"{key}={signal.sample():.6f}" for key, signal in part.signals.items()]
+        sensed = [f"{key}={value:.6f}" for key, value in part.sense().items()]
         return " ".join([f"fault={part.fault}", *sensed]).encode()
 
     def _memory(self) -> FlashModel:

@@ -179,6 +179,10 @@ class Model:
         """Return what the part shows to someone who looks at it (colours, sounds), for JSON."""
         return {}
 
+    def sense(self) -> Mapping[str, float]:
+        """Return what a measurement now would see, for an emulator that has the part's registers itself."""
+        return {key: signal.sample() for key, signal in self.signals.items()}
+
     def set(self, aspect: str, text: str) -> None:
         """Set quantity, ``QUANTITY.noise``, ``QUANTITY.drift`` or ``fault``, as a user wrote it.
 

@@ -1,0 +1,84 @@
+"""Builds with Zephyr as far as they go without one: what is said when it is missing, what west is asked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lab import boards, build, paths, zephyr
+from lab.doctor import examine
+from lab.errors import LabError, MissingError
+
+VERSION = "VERSION_MAJOR = {}\nVERSION_MINOR = {}\nPATCHLEVEL = 1\n"
+
+
+@pytest.fixture
+def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Stand-ins for a Zephyr tree and for west, which say what they were asked."""
+    folder = tmp_path / "it's zephyr"
+    folder.mkdir()
+    (folder / "VERSION").write_text(VERSION.format(3, 7))
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    west = tools / "west"
+    west.write_text('#!/bin/sh\necho "west was asked: $*"\necho "CMake Error: no such board" >&2\nexit 1\n')
+    west.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tools), prepend=":")
+    monkeypatch.setenv("ZEPHYR_BASE", str(folder))
+    monkeypatch.setenv("LAB_CACHE", str(tmp_path / "cache"))
+    return folder
+
+
+def test_a_target_has_an_overlay_and_is_called_as_its_board() -> None:
+    built = [board for board in boards.boards() if board.firmware in zephyr.targets()]
+    assert {"stm32f746g_disco", "nrf52840dk", "mps2-an385-zephyr"} <= {board.name for board in built}
+    for board in built:
+        assert board.firmware == board.name
+        overlay = f"{zephyr.targets()[board.name].replace('/', '_')}.overlay"
+        assert (paths.data("zephyr-app") / "boards" / overlay).is_file()
+
+
+def test_without_a_workspace_it_is_said_how_to_get_one(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ZEPHYR_BASE")
+    with pytest.raises(MissingError, match="no Zephyr workspace") as failure:
+        build.build("frdm_k64f")
+    assert "west init" in failure.value.hint
+
+
+def test_an_old_zephyr_is_refused(tree: Path) -> None:
+    (tree / "VERSION").write_text(VERSION.format(3, 6))
+    with pytest.raises(MissingError, match=r"is Zephyr 3\.6, and 3\.7 or newer"):
+        build.build("frdm_k64f")
+
+
+def test_a_missing_west_is_said(tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(MissingError, match="west is not on PATH"):
+        build.build("frdm_k64f")
+
+
+def test_what_west_says_is_shown(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build, "_require", lambda target: None)
+    monkeypatch.setattr(build.third_party, "fetch", lambda progress: {})
+    with pytest.raises(LabError, match="no such board") as failure:
+        build.build("frdm_k64f")
+    log = Path(failure.value.hint.removeprefix("The whole output is in ")).read_text()
+    assert f"-z {tree} build --cmake-only" in log
+    assert "--board frdm_k64f" in log
+    assert "-DLAB_BOARD=frdm_k64f" in log
+
+
+def test_a_toolchain_of_the_user_s_choice_is_left_alone(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def own_toolchain() -> list[str]:
+        command = zephyr.configure("nrf52840dk", tree / "build", [])
+        return [word for word in command if word.startswith("-DCROSS_COMPILE=")]
+
+    assert own_toolchain()
+    monkeypatch.setenv("ZEPHYR_TOOLCHAIN_VARIANT", "zephyr")
+    assert not own_toolchain()
+
+
+def test_the_doctor_names_the_workspace(tree: Path) -> None:
+    [row] = [row for row in examine() if row.what == "Zephyr"]
+    assert row.found == f"3.7 ({tree})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -26,21 +27,22 @@ class App(NamedTuple):
     version: str = ""
 
 
-def read_module(path: Path, *, progress: Callable[[str], None] = lambda _: None) -> tuple[str, bytes]:
-    """Return an app's name and its core module. See `read_app`."""
-    app = read_app(path, progress=progress)
-    return app.name, app.module
+def read_app(path: Path, *, language: str = "c", progress: Callable[[str], None] = lambda _: None) -> App:
+    """Return the app in a module; a source or an app's folder is compiled first, and so is a template.
 
-
-def read_app(path: Path, *, progress: Callable[[str], None] = lambda _: None) -> App:
-    """Return the app in a module; a source or an app's folder is compiled first.
-
+    :param path: a template's name counts where nothing of that name is there.
+    :param language: of a template.
     :param progress: told what is being done, if it takes long.
     :raises UsageError: it cannot be read, is not a core module of version 1, or is in no known language.
     :raises LabError: it does not compile, or is not a module that devices run.
     """
     from lab import sdk
 
+    if not path.exists() and str(path) in sdk.templates():
+        with tempfile.TemporaryDirectory(prefix="lab-app-") as scratch:
+            folder = Path(scratch) / path
+            sdk.new(folder, template=str(path), language=language)
+            return read_app(folder, progress=progress)
     if path.suffix == ".wasm" and not path.is_dir():
         try:
             content = path.read_bytes()

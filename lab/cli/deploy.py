@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 def deploy(
     file: Annotated[
-        Path, typer.Argument(help="An app's folder, a source, a .wasm module or a .lab package.")
+        Path,
+        typer.Argument(
+            help="An app's folder, a source, a .wasm module, a .lab package, or a template's name."
+        ),
     ],
     to: Annotated[list[str] | None, typer.Option(metavar="ID", help="A device; may be repeated.")] = None,
     to_all: Annotated[bool, typer.Option("--all", help="Every device that is connected.")] = False,

@@ -25,14 +25,14 @@ from typing import Any, Self, TypeVar
 import structlog
 from anyio.from_thread import start_blocking_portal
 
-from lab import sdk
 from lab.errors import DeviceError, LabError
 from lab.events import Event
 from lab.gateway import Config
 from lab.gateway.rollout import Plan
 from lab.home import Home
 from lab.lab import Json, Lab
-from lab.modules import read_module
+from lab.modules import App as Module
+from lab.modules import read_app
 from lab.packages import SUFFIX as PACKAGE
 from lab.packages import Package
 from lab.publisher import Publisher
@@ -72,6 +72,7 @@ class Bench:
         self._trace = trace
         self._devices: dict[str, Device] = {}
         self._numbers: dict[str, int] = {}
+        self._compiled: dict[tuple[Path, str], Module] = {}
         self.changes = Changes()
         """What `Device.wait_until` waits for."""
 
@@ -187,12 +188,10 @@ class Bench:
         path = Path(app)
         if path.suffix == PACKAGE:
             return Package.load(path)
-        if not path.exists() and app in sdk.templates():
-            path = self.folder / "apps" / language / str(app)
-            if not path.exists():
-                sdk.new(path, template=str(app), language=language)
-        found, module = read_module(path)
-        return key.sign(name or found, module, version=version, sequence=sequence)
+        found = self._compiled.get((path, language)) or read_app(path, language=language)
+        if not path.exists():  # a template, which is the same every time
+            self._compiled[path, language] = found
+        return key.sign(name or found.name, found.module, version=version or found.version, sequence=sequence)
 
     def rollout(self, package: Package, plan: Plan) -> int:
         """Begin to bring a package to devices, in batches; return the rollout's number."""

@@ -546,19 +546,19 @@ def test_compile_prints_what_it_made(app: Path) -> None:
 
 
 def test_what_is_deployed_is_compiled_and_checked_first(app: Path) -> None:
-    name, content = modules.read_module(app)
+    name, content, _ = modules.read_app(app)
     assert (name, content) == ("demo", (app / "build" / "demo.wasm").read_bytes())
-    assert modules.read_module(app / "build" / "demo.wasm") == ("demo", content)
-    assert modules.read_module(app / "main.wat")[0] == "main"
+    assert modules.read_app(app / "build" / "demo.wasm")[:2] == ("demo", content)
+    assert modules.read_app(app / "main.wat")[0] == "main"
     bad = app / "bad.wasm"
     bad.write_bytes(wat('(import "env" "abort" (func))'))
     with pytest.raises(LabError, match="imports env#abort"):
-        modules.read_module(bad)
+        modules.read_app(bad)
     with pytest.raises(UsageError, match=r"cannot read .*none\.wasm"):
-        modules.read_module(app / "none.wasm")
+        modules.read_app(app / "none.wasm")
     with pytest.raises(UsageError, match="there is no"):
-        modules.read_module(app / "none")
+        modules.read_app(app / "none")
     (app / "notes.txt").write_text("")
     with pytest.raises(UsageError, match="is in no language") as caught:
-        modules.read_module(app / "notes.txt")
+        modules.read_app(app / "notes.txt")
     assert ".wat" in caught.value.hint

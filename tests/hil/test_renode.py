@@ -14,7 +14,7 @@ import anyio
 import pytest
 from anyio.abc import ByteReceiveStream
 
-from lab import boards
+from lab import boards, paths
 from lab.engines import Launch
 from lab.engines._renode_pool import RenodeError
 from lab.engines.renode import RenodeEngine, RenodeMachine
@@ -168,6 +168,28 @@ async def test_an_image_that_is_none(machines: list[RenodeMachine], tmp_path: Pa
     wrong.write_bytes(b"not an ELF")
     with pytest.raises(UsageError, match="no firmware image"):
         await engine.start(Launch("four", BOARD, wrong, b"LABI", tmp_path / "four"))
+
+
+async def test_one_that_crashes_leaves_its_neighbour_alone(machines: list[RenodeMachine]) -> None:
+    one, two = machines
+    # A program counter outside of all memory: Renode aborts that processor.
+    await one._execute("cpu PC 0x60000000")
+    await two.link.send(b"unharmed")
+    assert await exactly(two.link, 8) == b"unharmed"
+    await one.reset()
+    assert (await line(one.console)).startswith(b"identity LABI boots ")
+
+
+async def test_models_that_do_not_compile(
+    image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "data" / "renode"
+    shutil.copytree(paths.data("renode"), folder)
+    (folder / "peripherals" / "Wrong.cs").write_text("namespace Wrong\n{\n    class X : NoSuchThing {}\n}\n")
+    real = paths.data
+    monkeypatch.setattr(paths, "data", lambda name: folder if name == "renode" else real(name))
+    with pytest.raises(LabError, match=r"Wrong\.cs\(3,\d+\).*NoSuchThing"):
+        await RenodeEngine().start(Launch("five", BOARD, image, b"LABI", tmp_path / "five"))
 
 
 async def test_machines_may_leave_together(image: Path, tmp_path: Path) -> None:

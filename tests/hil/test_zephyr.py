@@ -1,0 +1,77 @@
+"""Zephyr images of the core in Renode and QEMU: from power-on to an app that survives a power cut."""
+
+from __future__ import annotations
+
+import pytest
+
+from lab import build
+from lab.boards import Board
+from lab.testing.device import Device
+
+RED = (255, 0, 0)
+SLOW = 120.0  # s; Renode gives way to whatever else runs on the machine
+KIB = 1024
+
+pytestmark = [
+    pytest.mark.hil,
+    pytest.mark.renode,
+    pytest.mark.board("stm32f746g_disco", "nrf52840dk", "stm32f4_disco", "frdm_k64f", "mps2-an385-zephyr"),
+]
+
+
+def test_the_image_fits_256_kib_of_ram(board: Board) -> None:
+    assert board.firmware
+    result = build.build(board.firmware)
+    assert result.pool == board.app_pool == 32 * KIB
+    assert result.ram + result.pool <= 256 * KIB
+    if "sram" in board.memory:
+        assert result.ram + result.pool <= board.memory["sram"].size
+    assert sum(part.flash for part in result.components.values()) == result.flash
+
+
+def test_an_app_reads_sensors_and_lights_leds_after_a_power_cut_too(device: Device) -> None:
+    device.deploy("alarm", confirmed=True, timeout=SLOW)
+    device.sensors["dht22.temperature"] = 31.5
+    device.wait_until(lambda: device.leds[1] == RED, timeout=SLOW, what="a red LED")
+    device.wait_until(lambda: device.buzzer.beeps == 3, timeout=SLOW, what="three beeps")
+    air = device.leds[2]
+    assert any(air), "the BME680 was read"
+    device.power_cut(timeout=SLOW)
+    device.wait_until(lambda: "alarm" in device.apps, timeout=SLOW, what="the app, from flash")
+    device.sensors["dht22.temperature"] = 31.5
+    device.wait_until(lambda: device.leds[1] == RED, timeout=SLOW, what="a red LED again")
+
+
+def test_a_part_s_fault_reaches_the_app(device: Device) -> None:
+    device.deploy("alarm", timeout=SLOW)
+    device.wait_until(lambda: any(device.leds[1]), timeout=SLOW, what="a colour")
+    device.sensors["dht22.fault"] = "unplugged"
+    device.wait_until(lambda: not any(device.leds[1]), timeout=SLOW, what="a dark LED")
+    device.sensors["dht22.fault"] = "none"
+    device.wait_until(lambda: any(device.leds[1]), timeout=SLOW, what="a colour again")
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        ("hard", "hard-fault"),
+        ("stack", "stack-overflow"),
+        ("watchdog", "watchdog"),
+        ("panic", "panic"),
+    ],
+)
+@pytest.mark.board("stm32f746g_disco", "nrf52840dk")
+def test_the_next_boot_says_why(device: Device, fault: str, reason: str) -> None:
+    device.write_line(f"fault {fault}")
+    connected = device.wait_for_event("device.connected", boot_reason=reason, timeout=SLOW)
+    assert connected.data["boots"] == 2
+    assert connected.data["boot_detail"]
+
+
+def test_reset_and_pause_leave_the_session_s_end_to_the_device(device: Device) -> None:
+    device.reset(timeout=SLOW)
+    device.expect("boot 2, reason reset")
+    device.pause()
+    assert device.state == "paused"
+    device.resume()
+    device.wait_connected(timeout=SLOW)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import subprocess
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,9 +20,9 @@ SUPPORTED = (3, 7)
 """The version of Zephyr that ``zephyr-app/west.yml`` pins."""
 
 WORKSPACE = (
-    "Make a workspace beside zephyr-app/: pip install west; west init -l zephyr-app; west update; "
-    "pip install -r zephyr/scripts/requirements-base.txt; export ZEPHYR_BASE=$PWD/zephyr. "
-    "docs/boards.md says more."
+    "Make a workspace with the version the port is made for: pip install west; mkdir workspace; "
+    "cp -r zephyr-app workspace; cd workspace; west init -l zephyr-app; west update; "
+    "pip install -r zephyr/scripts/requirements-base.txt; export ZEPHYR_BASE=$PWD/zephyr"
 )
 
 
@@ -29,6 +30,11 @@ def targets() -> Mapping[str, str]:
     """Return Zephyr's name of the board by target of `lab build`."""
     file = paths.data("zephyr-app") / "targets.toml"
     return tomllib.loads(file.read_text()) if file.is_file() else {}
+
+
+def compiler(target: str) -> str:
+    """Return the GCC of Debian and Ubuntu that makes a target."""
+    return "riscv64-unknown-elf-gcc" if targets()[target].startswith("esp32c3") else "arm-none-eabi-gcc"
 
 
 def base() -> Path | None:
@@ -56,10 +62,9 @@ def lacking() -> str:
     return "" if shutil.which("west") else "west is not on PATH"
 
 
-def configure(target: str, compiler: str, folder: Path, settings: Sequence[str]) -> list[str]:
+def configure(target: str, folder: Path, settings: Sequence[str]) -> list[str]:
     """Return the command that makes CMake's tree for a target, and nothing of the image yet.
 
-    :param compiler: GCC for Arm, where the user has not chosen a toolchain for Zephyr.
     :param folder: takes the tree.
     :param settings: what CMake is told.
     """
@@ -69,15 +74,30 @@ def configure(target: str, compiler: str, folder: Path, settings: Sequence[str])
         # decides whether a tree has to be made anew.
         *("west", "-z", str(base()), "build", "--cmake-only", "--pristine", "always"),
         *("--board", targets()[target], "--build-dir", str(folder), str(paths.data("zephyr-app"))),
-        *("--", *settings, *([] if chosen else _debian(compiler))),
+        *("--", *settings, *([] if chosen else _debian(compiler(target)))),
     ]
 
 
-def _debian(compiler: str) -> list[str]:
+def _debian(name: str) -> list[str]:
     """Return CMake's settings for Debian's GCC, of whose C library Zephyr knows nothing."""
+    gcc = shutil.which(name) or name
     return [
         "-DZEPHYR_TOOLCHAIN_VARIANT=cross-compile",
-        f"-DCROSS_COMPILE={compiler.removesuffix('gcc')}",
+        f"-DCROSS_COMPILE={gcc.removesuffix('gcc')}",
         "-DTOOLCHAIN_HAS_PICOLIBC=ON",
         "-DCONFIG_TOOLCHAIN_CROSS_COMPILE_SUPPORTS_THREAD_LOCAL_STORAGE=y",
+        *(_riscv_libraries(gcc) if name.startswith("riscv") else []),
     ]
+
+
+def _riscv_libraries(gcc: str) -> list[str]:
+    """Return settings that make the linker find libraries of 32 bits.
+
+    Zephyr names every extension (``rv32imc_zicsr_zifencei``). GCC 12 has libraries for no such name, and
+    takes those of 64 bits; it knows the plain one.
+    """
+    plain = ("-march=rv32imc", "-mabi=ilp32")
+    said = subprocess.run(
+        [gcc, *plain, "-print-libgcc-file-name"], capture_output=True, text=True, check=False
+    )
+    return [f"-DLIB_INCLUDE_DIR=-L{Path(said.stdout.strip()).parent}", f"-DEXTRA_LDFLAGS={plain[0]}"]

@@ -13,7 +13,7 @@ function row(line) {
     h("span", { className: `level ${line.level}` }, line.level),
     h("span", {}, [line.component, line.device, line.app].filter(Boolean).join(" · ")),
     h("span", { className: "text" }, line.text, fields ? h("span", { className: "fields" }, ` ${fields}`) : null),
-    line.request ? h("button", { type: "button", className: "chip", title: "All of this request", "aria-label": `All of request ${line.request}`, onclick: () => { form.reset(); form.elements.request.value = line.request; form.requestSubmit(); } }, line.request.slice(0, 8)) : h("span"));
+    line.request ? h("button", { type: "button", className: "chip", title: "All of this request", "aria-label": `All of request ${line.request.slice(0, 8)}`, onclick: () => { form.reset(); form.elements.request.value = line.request; form.requestSubmit(); } }, line.request.slice(0, 8)) : h("span"));
 }
 
 async function find(more = false) {

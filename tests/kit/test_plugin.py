@@ -292,7 +292,7 @@ def test_who_is_killed_leaves_no_emulator(
     pytester: pytest.Pytester, arguments: list[str], number: signal.Signals, words: str
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        server.settimeout(60)
+        server.settimeout(180)  # two boots, on a busy machine
         pytester.makepyfile(WAITS.format(port=server.getsockname()[1]))
         run = pytester.popen(
             [sys.executable, "-m", "pytest", *arguments],

@@ -10,7 +10,8 @@ demo: setup
 
 test: setup
 	$(VENV)/bin/pytest -n auto
-	$(VENV)/bin/pabot --processes 2 --outputdir build/robot robot/suites
+	$(VENV)/bin/pabot --no-pabotlib --processes 2 --command $(VENV)/bin/robot --end-command \
+	    --outputdir build/robot robot/suites
 
 # The long run; docs/fuzzing.md. MINUTES for all targets together.
 MINUTES ?= 30

@@ -43,12 +43,6 @@ def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, bool]]
     return "asyncio", {"use_uvloop": request.param}
 
 
-@pytest.fixture(autouse=True)
-async def deadline() -> AsyncIterator[None]:
-    with anyio.fail_after(60):
-        yield
-
-
 @pytest.fixture
 def authority(tmp_path: Path) -> Authority:
     return Authority(Home(tmp_path / "home").create())

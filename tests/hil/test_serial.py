@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tty
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import anyio
@@ -25,12 +24,6 @@ pytestmark = [pytest.mark.anyio, pytest.mark.hil]
 @pytest.fixture(params=[False, True], ids=["asyncio", "uvloop"])
 def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, bool]]:
     return "asyncio", {"use_uvloop": request.param}
-
-
-@pytest.fixture(autouse=True)
-async def deadline() -> AsyncIterator[None]:
-    with anyio.fail_after(30):
-        yield
 
 
 def on(url: str, folder: Path) -> Launch:

@@ -30,12 +30,6 @@ def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, bool]]
     return "asyncio", {"use_uvloop": request.param}
 
 
-@pytest.fixture(autouse=True)
-async def deadline() -> AsyncIterator[None]:
-    with anyio.fail_after(30):
-        yield
-
-
 async def echo(stream: SocketStream) -> None:
     async with stream:
         async for data in stream:

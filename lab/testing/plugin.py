@@ -195,6 +195,9 @@ def pytest_runtest_makereport(
 
         item.user_properties += records.properties(benches)
     report = yield
+    if report.skipped and isinstance(report.longrepr, tuple) and report.longrepr[0] == __file__:
+        # Where the test is tells more than where in this file it was decided.
+        report.longrepr = (str(item.path), (item.location[1] or 0) + 1, report.longrepr[2])
     if benches and report.failed and call.when in ("setup", "call"):
         from lab.testing import records
 

@@ -101,7 +101,10 @@ def test_what_a_board_lacks_is_the_reason_of_a_skip(pytester: pytest.Pytester) -
     done = pytester.runpytest("-rs")
     done.assert_outcomes(passed=1, skipped=2)
     done.stdout.fnmatch_lines(
-        ["*needs camera; native has bme680, buzzer, *", "*needs engine renode or qemu; native is native"]
+        [
+            "*lacks*.py:3: needs camera; native has bme680, buzzer, *",
+            "*lacks*.py:7: needs engine renode or qemu; native is native",
+        ]
     )
 
 

@@ -25,6 +25,7 @@ from anyio import from_thread, to_thread
 from anyio.abc import TaskGroup
 
 from lab import boards, build
+from lab.audit import Audit
 from lab.boards import Board
 from lab.console import Console
 from lab.device import Device
@@ -72,7 +73,8 @@ class Lab:
         self.events = Events(self.store)
         self.authority = Authority(self.home)
         self.gateway = Gateway(self.store, self.events, self.authority, config)
-        self.rollouts = Rollouts(self.gateway, self.store, self.events)
+        self.audit = Audit(self.store)
+        self.rollouts = Rollouts(self.gateway, self.store, self.events, self.audit)
         self.engines: dict[str, Engine] = {
             engine.name: engine for engine in (QemuEngine(), NativeEngine(), RenodeEngine(), SerialEngine())
         }
@@ -89,6 +91,7 @@ class Lab:
         async with contextlib.AsyncExitStack() as stack:
             await stack.enter_async_context(self.store)
             await stack.enter_async_context(self.events)
+            stack.push_async_callback(self.audit.written)
             await self.gateway.start()
             stack.push_async_callback(self.gateway.stop)
             await self.rollouts.start()

@@ -11,6 +11,7 @@ from lab._version import __version__
 from lab.api import (
     access,
     apps,
+    audit,
     auth,
     catalogue,
     devices,
@@ -38,6 +39,7 @@ ROUTERS = (
     devices.router,
     apps.router,
     rollouts.router,
+    audit.router,
     parts.router,
     faults.router,
     catalogue.router,
@@ -83,7 +85,7 @@ def create_api(lab: Lab, token: str = "", *, limits: auth.Limits | None = None) 
     api.add_middleware(Idempotent)
     api.add_middleware(LimitBody)
     api.add_middleware(Correlate)
-    routes = APIRouter(prefix="/api/v1", dependencies=[Depends(auth.authorize)])
+    routes = APIRouter(prefix="/api/v1", dependencies=[Depends(auth.authorize), Depends(audit.audited)])
     for router in ROUTERS:
         routes.include_router(router)
     api.include_router(routes)

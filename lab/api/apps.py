@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, Field
 
-from lab.api.context import TheLab
+from lab.api.context import TheLab, entry_of
 from lab.api.operations import operate
 from lab.api.problems import Refused
 from lab.errors import ExitCode
@@ -88,6 +88,8 @@ async def deploy(
         rows = await lab.deploy(
             devices, package, timeout=timeout, confirmed=confirmed, wait=wait, progress=progress
         )
+        failed = [f"{row['device']}: {row['reason']}" for row in rows if row["state"] == "failed"]
+        entry_of(request).reason = "; ".join(failed)
         return {"package": package.describe(), "apps": rows}
 
     return await operate(request, work)
@@ -110,4 +112,6 @@ async def package_of(request: Request, name: str = "") -> Package:
                 f"a module is at most {LIMIT >> 20} MiB: no board takes more",
                 exit_code=ExitCode.USAGE,
             )
-    return Package.of(bytes(content), name, name or "the body")
+    package = Package.of(bytes(content), name, name or "the body")
+    entry_of(request).detail |= {"app": package.name, "package": package.id, "publisher": package.publisher}
+    return package

@@ -26,11 +26,15 @@ from urllib.parse import urlsplit
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
+from lab.api.context import the_lab
 from lab.api.problems import Refused
+from lab.audit import REFUSED
 from lab.errors import NotFoundError, UsageError
 from lab.store import Store
 
 COOKIE = "lab_session"
+OWNER = "owner"
+"""Who bears the daemon's own token."""
 """A cookie's name; a lab adds its own mark, as browsers keep one jar for all ports of a machine."""
 CSRF_HEADER = "x-csrf-token"
 _SETTING = "api-tokens"
@@ -187,7 +191,7 @@ class Gatekeeper:
         found = None
         # All are compared, each in constant time: how long it takes tells nothing.
         if hmac.compare_digest(digest, self._own):
-            found = Principal("owner", Role.ADMIN)
+            found = Principal(OWNER, Role.ADMIN)
         for name, entry in (await self._load()).items():
             if hmac.compare_digest(digest, entry["digest"]):
                 found = Principal(name, Role.of(entry["role"]))
@@ -316,7 +320,17 @@ async def authorize(connection: HTTPConnection) -> Principal:
     """
     principal = await gatekeeper(connection).admit(connection)
     looks = connection.scope["type"] == "websocket" or connection.scope["method"] in _SAFE
-    _require(principal, Role.VIEWER if looks else Role.OPERATOR)
+    try:
+        _require(principal, Role.VIEWER if looks else Role.OPERATOR)
+    except Refused as error:
+        await the_lab(connection).audit.note(
+            principal.name,
+            connection.scope["route"].name,
+            role=principal.role.name.lower(),
+            result=REFUSED,
+            reason=str(error.detail),
+        )
+        raise
     connection.scope["lab.principal"] = principal
     return principal
 

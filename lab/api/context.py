@@ -7,14 +7,25 @@ from typing import Annotated
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
+from lab.audit import Entry
 from lab.lab import Lab
 from lab.monitor import Monitor
+
+
+ENTRY = "lab.audit"
+"""Where in a request's scope its entry in the audit log is."""
 
 
 def the_lab(connection: HTTPConnection) -> Lab:
     """Return the lab behind this connection."""
     lab: Lab = connection.app.state.lab
     return lab
+
+
+def entry_of(connection: HTTPConnection) -> Entry:
+    """Return what the audit log is told of this request, for its route to add to."""
+    entry: Entry = connection.scope.get(ENTRY) or Entry()
+    return entry
 
 
 def the_monitor(connection: HTTPConnection) -> Monitor:

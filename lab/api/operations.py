@@ -10,6 +10,7 @@ import anyio
 from fastapi import Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
+from lab.api.context import entry_of
 from lab.api.problems import problem
 from lab.errors import LabError
 from lab.lab import Json, Progress, ignore
@@ -40,6 +41,7 @@ async def operate(request: Request, work: Callable[[Progress], Awaitable[Json]])
                 try:
                     item = {"result": await work(step)}
                 except LabError as error:
+                    entry_of(request).reason = error.message
                     item = {"error": problem(error)}
                 await send.send(item)
 

@@ -9,6 +9,7 @@ import typer
 from lab.cli import (
     access,
     apps,
+    audit,
     boards,
     build,
     call,
@@ -86,6 +87,7 @@ for verb in (
     stop.stop,
     remove.remove,
     versions.versions,
+    audit.audit,
     logs.logs,
     sensor.sensor,
     fault.fault,

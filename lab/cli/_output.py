@@ -38,6 +38,7 @@ _STATE_STYLE = {
     "confirmed": "green",
     "done": "green",
     "rolled-back": "red",
+    "refused": "red",
     "aborted": "red",
     "paused": "yellow",
     "booting": "yellow",

@@ -19,6 +19,10 @@ _IN_FLIGHT = 2
 _RESENDS = 5
 
 
+class RolledBackError(DeviceError):
+    """The device gave a package up, and runs the version before it."""
+
+
 async def transfer(session: Session, package: Package, progress: Progress) -> m.AppStatus:
     """Send a package and return the device's word that it runs, on trial or for good.
 
@@ -52,7 +56,7 @@ def why_not(device: str, wanted: Wanted, status: m.AppStatus) -> DeviceError | N
         case Verdict.FAILED:
             return DeviceError(f"{status.name} failed on {device}: {said}")
         case Verdict.ROLLED_BACK:
-            return DeviceError(
+            return RolledBackError(
                 f"{device} gave {status.name} up and runs the version before it: {said}",
                 hint=f"see what it says: lab logs {device}",
             )

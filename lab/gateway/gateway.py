@@ -648,7 +648,8 @@ class Gateway:
         # An app's status also repeats what was given up long ago, which is no news of a later attempt.
         news = known is None or known.rejected != status.rejected or (target and target.verdict(known))
         if target is not None and target.verdict(status) is Verdict.ROLLED_BACK and news:
-            self._spawn(self._give_up(record, status.name, target.package))
+            self._go_back(record, status.name, target.package)
+            self._spawn(self._save_wanted(record, status.name))
         record.note()
 
     async def _deploy(self, record: Record, package: Package, progress: Progress) -> m.AppStatus:
@@ -696,22 +697,31 @@ class Gateway:
             return before
         target = replace(wanted(package), previous=before and replace(before, previous=None))
         record.desired[package.name] = target
-        previous = before.package if before else None
-        await self._store.save_deployment(record.row.id, package.name, package.id, previous)
+        await self._save_wanted(record, package.name)
         return target
 
     async def _give_up(self, record: Record, name: str, package: str) -> None:
-        """Have a device run again what it was to run before a package."""
+        if self._go_back(record, name, package):
+            await self._save_wanted(record, name)
+
+    def _go_back(self, record: Record, name: str, package: str) -> bool:
+        """Want of a device what was wanted before a package, if that is what is wanted now."""
         target = record.desired.get(name)
         if target is None or target.package != package:
-            return
-        before = target.previous
-        if before is None:
+            return False
+        if target.previous is None:
             del record.desired[name]
+        else:
+            record.desired[name] = target.previous
+        return True
+
+    async def _save_wanted(self, record: Record, name: str) -> None:
+        target = record.desired.get(name)
+        if target is None:
             await self._store.delete_deployment(record.row.id, name)
         else:
-            record.desired[name] = before
-            await self._store.save_deployment(record.row.id, name, before.package, None)
+            previous = target.previous.package if target.previous else None
+            await self._store.save_deployment(record.row.id, name, target.package, previous)
 
     async def _reconcile(self, record: Record, session: Session) -> None:
         """Give a device that has just connected the apps it is to run and has not."""

@@ -22,10 +22,11 @@ from typing import Any
 
 import structlog
 
-from lab.errors import DeviceError, LabError, NotFoundError, UsageError
+from lab.audit import GATEWAY, Audit
+from lab.errors import LabError, NotFoundError, UsageError
 from lab.events import Events
 from lab.gateway import selector as selectors
-from lab.gateway.deploy import wanted
+from lab.gateway.deploy import RolledBackError, wanted
 from lab.gateway.gateway import Gateway
 from lab.gateway.registry import DeviceInfo, DeviceState, Verdict
 from lab.gateway.session import SessionEndedError
@@ -97,12 +98,14 @@ class Rollouts:
     """Every rollout of one lab.
 
     :param gateway: what sends packages, and hears of devices.
+    :param audit: where it is written down what a rollout does by itself.
     """
 
-    def __init__(self, gateway: Gateway, store: Store, events: Events) -> None:
+    def __init__(self, gateway: Gateway, store: Store, events: Events, audit: Audit) -> None:
         self._gateway = gateway
         self._store = store
         self._events = events
+        self._audit = audit
         self._runs: dict[int, _Run] = {}
         self._watcher: asyncio.Task[None] | None = None
 
@@ -361,7 +364,7 @@ class Rollouts:
         except Exception as error:
             # Whatever it was, the database says how far this came, and `resume` goes on from there.
             log.exception("a rollout stopped", rollout=run.id)
-            await self._set(run, PAUSED, f"the gateway failed: {error}")
+            await self._set(run, PAUSED, f"the gateway failed: {error}", by=GATEWAY)
 
     async def _next(self, run: _Run) -> list[RolloutDevice]:
         """Choose the devices of the next batch, of those present: who is under way, then canaries."""
@@ -416,11 +419,9 @@ class Rollouts:
             await self._move(run, device, CONFIRMED)
         except SessionEndedError:
             return  # it has its place still, and goes on from here when it is back
-        except DeviceError as error:
+        except RolledBackError:
             status = self._gateway.told(id, package.name)
-            back = wanted(package).verdict(status) is Verdict.ROLLED_BACK and device.state == TRIAL
-            reason = status.reason if status and back else error.message
-            await self._move(run, device, ROLLED_BACK if back else FAILED, reason)
+            await self._move(run, device, ROLLED_BACK, status.reason if status else "")
         except TimeoutError:
             seconds = _TRANSFER_SECONDS if device.state == TRANSFERRING else package.trial + _TRIAL_GRACE
             await self._move(run, device, FAILED, f"no word of it within {seconds:g} s ({device.state})")
@@ -438,9 +439,10 @@ class Rollouts:
         allowed = run.row.max_failures + run.row.forgiven
         canary = next((device for device in failed if device.canary), None)
         if canary is not None and not run.row.forgiven:
-            await self._set(run, PAUSED, f"the canary {canary.device} failed: {canary.reason}")
+            reason = f"the canary {canary.device} failed: {canary.reason}"
+            await self._set(run, PAUSED, reason, by=GATEWAY)
         elif len(failed) > allowed:
-            await self._set(run, PAUSED, f"{len(failed)} devices failed, {allowed} may")
+            await self._set(run, PAUSED, f"{len(failed)} devices failed, {allowed} may", by=GATEWAY)
 
     async def _rest(self, run: _Run) -> None:
         """Wait between batches, unless the rollout is paused or aborted meanwhile."""
@@ -455,13 +457,19 @@ class Rollouts:
 
     async def _finish(self, run: _Run) -> None:
         run.row.ended = time.time()
-        await self._store.save_rollout(run.id, ended=run.row.ended)
         if run.row.state == RUNNING:
-            await self._set(run, DONE, "")
+            await self._set(run, DONE, "", by=GATEWAY, ended=run.row.ended)
+        else:
+            await self._store.save_rollout(run.id, ended=run.row.ended)
+            self._tell(run.row, "ended")
         self._runs.pop(run.id, None)
 
-    async def _set(self, run: _Run, state: str, reason: str) -> None:
-        await self._store.save_rollout(run.id, state=state, reason=reason)
+    async def _set(self, run: _Run, state: str, reason: str, *, by: str = "", **columns: Any) -> None:
+        """Write a rollout's next state, then take it. What people do to it is in the audit log already."""
+        await self._store.save_rollout(run.id, state=state, reason=reason, **columns)
+        if by:
+            app = {"app": run.row.app}
+            await self._audit.note(by, f"rollout_{state}", str(run.id), reason=reason, detail=app)
         resumed = run.row.state == PAUSED and state == RUNNING
         run.row.state, run.row.reason = state, reason
         run.changed.set()

@@ -27,6 +27,7 @@ from lab.packages import Package
 from lab.store import tables
 from lab.store.tables import (
     App,
+    Audit,
     Deployment,
     Device,
     Event,
@@ -283,6 +284,36 @@ class Store:
     async def rollout_devices(self, id: int) -> list[RolloutDevice]:
         """Return the devices of a rollout, in their order."""
         query = select(RolloutDevice).where(RolloutDevice.rollout == id).order_by(col(RolloutDevice.position))
+        return await self._read(lambda session: list(session.exec(query)))
+
+    # -- the audit log
+
+    async def add_audit(self, row: Audit) -> int:
+        """Add a row to the audit log; return its number."""
+
+        def work(session: Session) -> int:
+            session.add(row)
+            session.flush()
+            assert row.id is not None
+            return row.id
+
+        return await self._write(work)
+
+    async def audit(
+        self, match: Mapping[str, str], *, limit: int, before: int | None = None, since: int | None = None
+    ) -> list[Audit]:
+        """Return rows of the audit log: the newest ones, or those after the row `since`, oldest first.
+
+        :param match: columns and the values they are to have.
+        :param before: only rows before this one.
+        """
+        query = select(Audit).limit(limit).filter_by(**match)
+        if before is not None:
+            query = query.where(col(Audit.id) < before)
+        if since is None:
+            query = query.order_by(col(Audit.id).desc())
+        else:
+            query = query.where(col(Audit.id) > since).order_by(col(Audit.id))
         return await self._read(lambda session: list(session.exec(query)))
 
     # -- events

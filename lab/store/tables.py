@@ -117,6 +117,21 @@ class RolloutDevice(SQLModel, table=True):
     ended: float | None = None
 
 
+class Audit(SQLModel, table=True):
+    """Something that was begun, or done. Rows are only added. `begun`: the row that it is the result of."""
+
+    id: int | None = Field(default=None, primary_key=True)
+    time: float
+    who: str
+    role: str
+    action: str
+    target: str
+    result: str
+    reason: str
+    begun: int | None = Field(default=None, foreign_key="audit.id")
+    detail: dict[str, Any] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
+
+
 class Event(SQLModel, table=True):
     """Something that happened. `sequence` ascends for ever, with gaps where the lab was killed."""
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
+import cbor2
+
 from lab.pki import GATEWAY, Issued
 from lab.wire import messages as m
 
@@ -117,8 +119,11 @@ class Firmware:
     on_chunk: Callable[[m.DeployChunk, int], m.Ack | None] = lambda chunk, expected: None
     on_end: Callable[[bytes], m.Ack | None] = lambda module: None
     outcome: tuple[m.AppState, str] = (m.AppState.RUNNING, "")
+    trial: str = ""
+    """What becomes of a trial: "confirm", "fail", or "hold" until a test decides; without, there is none."""
 
     def __post_init__(self) -> None:
+        self.before: dict[str, m.AppStatus | None] = {}
         self.module = bytearray()
         self.partial = b""  # digest of the module it has part of
         self.begun: list[m.DeployBegin] = []
@@ -139,7 +144,11 @@ class Firmware:
         send = self.client.send
         done = m.Ack(m.ResultCode.DONE, "", len(self.module))
         match message:
-            case m.DeployBegin(_, _, digest):
+            case m.DeployBegin(name, _, digest, envelope):
+                known = self.apps.get(name)
+                if known and envelope and known.sequence > sequence_of(envelope):
+                    send(m.Ack(m.ResultCode.OLD_SEQUENCE, f"it has had {known.sequence}", 0), id)
+                    return
                 if self.partial != digest:
                     self.module.clear()
                 self.partial = digest
@@ -156,7 +165,7 @@ class Firmware:
                 send(ack, id)
             case m.DeployEnd():
                 self.end(id)
-            case m.Stop(name):
+            case m.Stop(name) | m.Remove(name):
                 self.stopped.append(name)
                 known = self.apps.pop(name, None)
                 send(done if known else m.Ack(m.ResultCode.NO_SUCH_APP, f"no app {name}", 0), id)
@@ -182,7 +191,36 @@ class Firmware:
         if ack is not None:
             return
         state, reason = self.outcome
-        status = m.AppStatus(begun.name, state, begun.digest, len(module), 8192, reason)
-        self.apps[begun.name] = status
-        self.client.send(m.AppStatusChanged(status))
+        sequence = sequence_of(begun.envelope) if begun.envelope else 0
+        status = m.AppStatus(begun.name, state, begun.digest, len(module), 8192, reason, sequence)
         self.partial = b""
+        if self.trial:
+            self.before[begun.name] = self.apps.get(begun.name)
+            status = replace(status, state=m.AppState.TRIAL)
+        self.say(status)
+        if self.trial == "confirm":
+            self.confirm(begun.name)
+        elif self.trial == "fail":
+            self.give_up(begun.name, "unreachable executed")
+
+    def confirm(self, name: str) -> None:
+        """Let a trial pass."""
+        self.say(replace(self.apps[name], state=m.AppState.RUNNING))
+
+    def give_up(self, name: str, why: str) -> None:
+        """Let a trial fail."""
+        failed, before = self.apps[name], self.before.pop(name, None)
+        if before is None:
+            self.say(replace(failed, state=m.AppState.FAILED, reason=why))
+        else:
+            self.say(replace(before, rejected=failed.digest, reason=why))
+
+    def say(self, status: m.AppStatus) -> None:
+        """Have an app be in a state, and report it."""
+        self.apps[status.name] = status
+        self.client.send(m.AppStatusChanged(status))
+
+
+def sequence_of(envelope: bytes) -> int:
+    """Return the sequence number in a COSE_Sign1."""
+    return m.unpack(m.Package, cbor2.loads(envelope).value[2]).sequence

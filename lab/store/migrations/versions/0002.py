@@ -26,13 +26,12 @@ def upgrade() -> None:
     )
     op.create_index("ix_package_name", "package", ["name"])
 
-    with op.batch_alter_table("device") as device:
-        device.add_column(sa.Column("development", sa.Boolean(), nullable=False, server_default=sa.false()))
-        device.add_column(sa.Column("labels", sa.JSON(), nullable=False, server_default="{}"))
-    with op.batch_alter_table("app") as app:
-        app.add_column(sa.Column("sequence", sa.BigInteger(), nullable=False, server_default="0"))
-        app.add_column(sa.Column("version", sa.String(), nullable=False, server_default=""))
-        app.add_column(sa.Column("rejected", sa.String(), nullable=False, server_default=""))
+    # Not in a batch: that makes the table anew, and to drop the old one deletes what refers to it.
+    op.add_column("device", sa.Column("development", sa.Boolean(), nullable=False, server_default="0"))
+    op.add_column("device", sa.Column("labels", sa.JSON(), nullable=False, server_default="{}"))
+    op.add_column("app", sa.Column("sequence", sa.BigInteger(), nullable=False, server_default="0"))
+    op.add_column("app", sa.Column("version", sa.String(), nullable=False, server_default=""))
+    op.add_column("app", sa.Column("rejected", sa.String(), nullable=False, server_default=""))
 
     connection = op.get_bind()
     rows = (
@@ -111,13 +110,10 @@ def downgrade() -> None:
     tables.reflect(connection, only=["deployment"])
     if rows:
         op.bulk_insert(tables.tables["deployment"], [dict(row) for row in rows])
-    for table, columns in (
-        ("app", ("sequence", "version", "rejected")),
-        ("device", ("development", "labels")),
-    ):
-        with op.batch_alter_table(table) as altered:
-            for column in columns:
-                altered.drop_column(column)
+    for column in ("sequence", "version", "rejected"):
+        op.drop_column("app", column)
+    for column in ("development", "labels"):
+        op.drop_column("device", column)
     op.drop_index("ix_package_name", "package")
 
     op.drop_table("package")

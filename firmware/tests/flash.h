@@ -76,7 +76,7 @@ static inline enum lab_bus_status flash_program(const struct lab_port *port, uin
     flash.programmed += size;
     if (flash.worn[address / port->flash_geometry.sector]) {
         at[size / 2] ^= 1; /* a cell that does not do as it is told */
-        return size % 2 == 0 ? LAB_BUS_DONE : LAB_BUS_TIMEOUT;
+        return size % 2 == 0 ? LAB_BUS_DONE : LAB_BUS_POWER_FAILED;
     }
     return LAB_BUS_DONE;
 }

@@ -36,6 +36,7 @@ from lab import boards, build
 from lab.bridge import Bridge
 from lab.engines import Launch
 from lab.engines.native import NativeEngine
+from lab.engines.qemu import QemuEngine
 from lab.home import Home
 from lab.peripherals import Peripherals, Simbus
 from lab.pki import GATEWAY, Authority
@@ -162,7 +163,9 @@ class Bench:
         self.console = ""
         self._printed = asyncio.Event()
 
-    async def start(self, folder: Path, context: ssl.SSLContext, identity: bytes | None, line: Line) -> None:
+    async def start(
+        self, folder: Path, context: ssl.SSLContext, identity: bytes | None, line: Line, board_name: str
+    ) -> None:
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             self.sessions.put_nowait(Session(reader, writer))
 
@@ -172,12 +175,14 @@ class Bench:
             identity = self.authority.identity(
                 "dev-1", seed=secrets.token_bytes(32), now=int(time.time()), development=True
             )
-        board = boards.load("native")
+        board = boards.load(board_name)
         self.peripherals = Peripherals(
             ((part.kind, part.name, part.settings) for part in board.parts), folder=folder
         )
-        launch = Launch("dev-1", board, build.build("native-asan").image, identity, folder)
-        self.machine = await NativeEngine().start(launch)
+        target = "native-asan" if board_name == "native" else board_name
+        launch = Launch("dev-1", board, build.build(target).image, identity, folder)
+        engine = QemuEngine() if board.engine == "qemu" else NativeEngine()
+        self.machine = await engine.start(launch)
         self.line = line
         line.stream = self.machine.link
         self.bridge = Bridge(line, ("127.0.0.1", port))
@@ -232,10 +237,14 @@ class Line(ByteStream):
 
 @asynccontextmanager
 async def running(
-    folder: Path, *, context: ssl.SSLContext | None = None, identity: bytes | None = None
+    folder: Path,
+    *,
+    context: ssl.SSLContext | None = None,
+    identity: bytes | None = None,
+    board: str = "native",
 ) -> AsyncIterator[Bench]:
     bench = Bench(folder / "lab")
-    await bench.start(folder, context or bench.authority.server_context(), identity, Line())
+    await bench.start(folder, context or bench.authority.server_context(), identity, Line(), board)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(bench.bridge.run)
         tasks.start_soon(bench.read_console)

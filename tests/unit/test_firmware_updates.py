@@ -483,7 +483,7 @@ def test_a_log_that_is_worn_out_changes_nothing(device: Device) -> None:
     for sector in range(4):
         device.ask("worn", sector)
     answer = device.update(2)
-    assert (answer.code, "the flash takes no record" in answer.words) == (R.IO_ERROR, True)
+    assert (answer.code, "takes no record any more" in answer.words) == (R.IO_ERROR, True)
     assert (device.state(), device.version()) == ("running", 1)
     device.reset()
     assert (device.state(), device.version()) == ("running", 1)

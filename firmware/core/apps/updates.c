@@ -383,7 +383,7 @@ static enum lab_result flash_error(struct lab_apps *apps, enum lab_slot_status s
         return lab_apps_say(apps, LAB_FLASH_FULL, "a slot is worn out, and no other is free: remove an app");
     }
     return lab_apps_say(apps, LAB_IO_ERROR,
-                        "the flash takes no record any more: it is worn out, or does not answer");
+                        "the flash does not answer, or takes no record any more: it is worn out");
 }
 
 /* Whether a module may come in: what docs/protocol.md, section 5, has checked before a byte is stored, in its
@@ -502,6 +502,9 @@ enum lab_result lab_apps_begin(struct lab_apps *apps, const struct lab_deploymen
     enum lab_result result = admit(apps, deployment, &package);
     if (result != LAB_DONE) {
         return result;
+    }
+    if (apps->slots.problem != NULL) {
+        lab_updates_restore(apps);
     }
     if (apps->slots.problem != NULL) {
         return lab_apps_say(apps, LAB_FLASH_FULL, "%s", apps->slots.problem);
@@ -738,7 +741,13 @@ static void restore(struct lab_apps *apps, struct lab_app *app) {
 }
 
 void lab_updates_restore(struct lab_apps *apps) {
-    lab_slots_mount(&apps->slots, apps->port, (uint32_t)(apps->port->pool_size / 2));
+    /* A flash that is a model on a busy host may be late for the first question. */
+    for (unsigned tries = 3; tries > 0; tries--) {
+        lab_slots_mount(&apps->slots, apps->port, (uint32_t)(apps->port->pool_size / 2));
+        if (apps->slots.problem == NULL) {
+            break;
+        }
+    }
     if (apps->slots.problem != NULL) {
         return;
     }

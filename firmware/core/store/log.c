@@ -31,21 +31,21 @@ uint32_t lab_flash_units(const struct lab_port *port, uint32_t size) {
     return (size + unit - 1) / unit * unit;
 }
 
-bool lab_flash_program(const struct lab_port *port, uint32_t address, const uint8_t *bytes, size_t size) {
-    if (port->flash_program(port, address, bytes, size) != LAB_BUS_DONE) {
-        return false;
-    }
-    uint8_t back[128];
-    while (size > 0) {
+enum lab_bus_status lab_flash_program(const struct lab_port *port, uint32_t address, const uint8_t *bytes,
+                                      size_t size) {
+    enum lab_bus_status status = port->flash_program(port, address, bytes, size);
+    uint8_t back[LAB_FLASH_PIECE];
+    while (status == LAB_BUS_DONE && size > 0) {
         size_t part = size < sizeof back ? size : sizeof back;
-        if (port->flash_read(port, address, back, part) != LAB_BUS_DONE || memcmp(back, bytes, part) != 0) {
-            return false;
+        status = port->flash_read(port, address, back, part);
+        if (status == LAB_BUS_DONE && memcmp(back, bytes, part) != 0) {
+            return LAB_BUS_STUCK;
         }
         address += (uint32_t)part;
         bytes += part;
         size -= part;
     }
-    return true;
+    return status;
 }
 
 /* ---- reading a copy from its start to its end */
@@ -55,7 +55,7 @@ struct reader {
     uint32_t next, end; /* addresses */
     bool failed;
     size_t used, held;
-    uint8_t bytes[256];
+    uint8_t bytes[LAB_FLASH_PIECE];
 };
 
 static bool get(struct reader *reader, void *out, size_t size) {
@@ -191,7 +191,7 @@ static uint32_t put(const struct lab_log *log, uint32_t address, unsigned id, co
     if (size > 0) {
         memcpy(whole + sizeof record, bytes, size);
     }
-    return lab_flash_program(log->port, address, whole, taken) ? taken : 0;
+    return lab_flash_program(log->port, address, whole, taken) == LAB_BUS_DONE ? taken : 0;
 }
 
 static bool erase(const struct lab_log *log, uint32_t base) {
@@ -242,7 +242,7 @@ static bool move(struct lab_log *log, unsigned id, const uint8_t *bytes, size_t 
         next.at[each] = (uint16_t)(next.end / 4);
         next.end += taken;
     }
-    if (!lab_flash_program(log->port, base, first, first_size)) {
+    if (lab_flash_program(log->port, base, first, first_size) != LAB_BUS_DONE) {
         return false;
     }
     *log = next;

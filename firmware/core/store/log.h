@@ -27,6 +27,9 @@
 /* Port's flash: what is programmed together is at most this. */
 #define LAB_FLASH_UNIT_MAX 32u
 
+/* Bytes read at a time: as many as one request on the simbus carries. */
+#define LAB_FLASH_PIECE 384u
+
 struct lab_log {
     const struct lab_port *port;
     uint32_t size;     /* of a copy; copy 0 is at address 0, copy 1 behind it */
@@ -48,8 +51,10 @@ size_t lab_log_read(const struct lab_log *log, unsigned id, uint8_t *bytes, size
  * the flash fails: then all records are as they were. */
 bool lab_log_write(struct lab_log *log, unsigned id, const uint8_t *bytes, size_t size);
 
-/* Programs bytes and reads them back; address and size are multiples of the unit. */
-bool lab_flash_program(const struct lab_port *port, uint32_t address, const uint8_t *bytes, size_t size);
+/* Programs bytes and reads them back; address and size are multiples of the unit. LAB_BUS_TIMEOUT: the flash
+ * does not answer; anything else but LAB_BUS_DONE: it is worn there. */
+enum lab_bus_status lab_flash_program(const struct lab_port *port, uint32_t address, const uint8_t *bytes,
+                                      size_t size);
 
 /* Size rounded up to whole units of the port's flash. */
 uint32_t lab_flash_units(const struct lab_port *port, uint32_t size);

@@ -104,7 +104,7 @@ bool lab_slots_head(const struct lab_slots *slots, uint8_t slot, struct lab_slot
         return false;
     }
     uint32_t crc = start_crc(head);
-    uint8_t part[64];
+    uint8_t part[LAB_FLASH_PIECE];
     for (uint32_t done = 0; done < head->envelope_size;) {
         uint32_t size = head->envelope_size - done < sizeof part ? head->envelope_size - done : sizeof part;
         if (!read(slots, at + (uint32_t)sizeof *head + done, part, size)) {
@@ -128,7 +128,7 @@ bool lab_slots_module(const struct lab_slots *slots, uint8_t slot, const struct 
 
 bool lab_slots_check(const struct lab_slots *slots, uint8_t slot, const struct lab_slot_head *head) {
     mbedtls_sha256_context sha256;
-    uint8_t part[256], digest[LAB_SHA256_SIZE];
+    uint8_t part[LAB_FLASH_PIECE], digest[LAB_SHA256_SIZE];
     mbedtls_sha256_init(&sha256);
     bool fine = mbedtls_sha256_starts(&sha256, 0) == 0;
     for (uint32_t at = 0; fine && at < head->size;) {
@@ -154,36 +154,41 @@ static enum lab_slot_status note_progress(struct lab_slots *slots) {
 
 /* Programs whole units that do not cross the end of a sector; a sector is erased when its first bytes come.
  */
-static bool program(struct lab_slots *slots, const uint8_t *bytes, size_t size) {
+static enum lab_bus_status program(struct lab_slots *slots, const uint8_t *bytes, size_t size) {
     uint32_t address = base(slots, slots->open) + slots->at;
-    if (slots->at % slots->port->flash_geometry.sector == 0 &&
-        slots->port->flash_erase(slots->port, address) != LAB_BUS_DONE) {
-        return false;
+    enum lab_bus_status status = LAB_BUS_DONE;
+    if (slots->at % slots->port->flash_geometry.sector == 0) {
+        status = slots->port->flash_erase(slots->port, address);
     }
-    if (!lab_flash_program(slots->port, address, bytes, size)) {
-        return false;
+    if (status == LAB_BUS_DONE) {
+        status = lab_flash_program(slots->port, address, bytes, size);
     }
-    slots->at += (uint32_t)size;
-    return true;
+    if (status == LAB_BUS_DONE) {
+        slots->at += (uint32_t)size;
+    }
+    return status;
 }
 
 /* Copies what `from` holds into the open slot. */
-static bool copy(struct lab_slots *slots, uint8_t from, uint32_t size) {
+static enum lab_bus_status copy(struct lab_slots *slots, uint8_t from, uint32_t size) {
     uint8_t part[256]; /* a power of two, as sectors and units are */
-    while (slots->at < size) {
+    enum lab_bus_status status = LAB_BUS_DONE;
+    while (status == LAB_BUS_DONE && slots->at < size) {
         uint32_t length = size - slots->at < sizeof part ? size - slots->at : sizeof part;
-        if (!read(slots, base(slots, from) + slots->at, part, length) || !program(slots, part, length)) {
-            return false;
+        if (!read(slots, base(slots, from) + slots->at, part, length)) {
+            return LAB_BUS_TIMEOUT;
         }
+        status = program(slots, part, length);
         slots->port->feed(slots->port);
     }
-    return true;
+    return status;
 }
 
 /* The open slot has failed: remembers that, and goes on in another with what it holds. */
 static enum lab_slot_status relocate(struct lab_slots *slots) {
     uint8_t from = slots->open;
     uint32_t size = slots->at;
+    enum lab_bus_status status;
     do {
         slots->bad |= (uint32_t)1 << slots->open;
         if (!lab_log_write(&slots->log, LAB_LOG_BAD, (const uint8_t *)&slots->bad, sizeof slots->bad)) {
@@ -194,28 +199,32 @@ static enum lab_slot_status relocate(struct lab_slots *slots) {
         if (slots->open == LAB_SLOT_NONE) {
             return LAB_SLOT_WORN;
         }
-    } while (!copy(slots, from, size));
-    return LAB_SLOT_DONE;
+        status = copy(slots, from, size);
+    } while (status != LAB_BUS_DONE && status != LAB_BUS_TIMEOUT);
+    return status == LAB_BUS_DONE ? LAB_SLOT_DONE : LAB_SLOT_FAILED;
 }
 
 static enum lab_slot_status write(struct lab_slots *slots, const uint8_t *bytes, size_t size) {
     uint32_t sector = slots->port->flash_geometry.sector;
-    while (size > 0) {
+    enum lab_slot_status status = LAB_SLOT_DONE;
+    while (status == LAB_SLOT_DONE && size > 0) {
         uint32_t room = sector - slots->at % sector;
         size_t part = room < size ? room : size;
-        enum lab_slot_status status = LAB_SLOT_DONE;
-        if (program(slots, bytes, part)) {
+        switch (program(slots, bytes, part)) {
+        case LAB_BUS_DONE:
             bytes += part;
             size -= part;
             status = part == room ? note_progress(slots) : LAB_SLOT_DONE;
-        } else {
+            break;
+        case LAB_BUS_TIMEOUT:
+            status = LAB_SLOT_FAILED;
+            break;
+        default:
             status = relocate(slots);
-        }
-        if (status != LAB_SLOT_DONE) {
-            return status;
+            break;
         }
     }
-    return LAB_SLOT_DONE;
+    return status;
 }
 
 enum lab_slot_status lab_slots_append(struct lab_slots *slots, const uint8_t *bytes, size_t size) {

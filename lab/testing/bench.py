@@ -128,8 +128,8 @@ class Bench:
         return self._up(board, count, self._unused(f"{board}-fleet"), timeout=timeout)
 
     def forget(self, devices: Iterable[Device]) -> None:
-        """Cut devices' power and drop them from the registry; their folders stay."""
-        names = [device.id for device in devices]
+        """Cut devices' power and drop them from the registry, if they are in it; their folders stay."""
+        names = [device.id for device in devices if device.id in self._devices]
         self.call(lambda: self.lab.down(names, forget=True))
         for name in names:
             self._devices.pop(name, None)

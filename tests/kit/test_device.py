@@ -175,6 +175,10 @@ def test_a_fleet_deploys_at_once(lab: Bench) -> None:
     assert [row["device"] for row in rows] == [device.id for device in devices]
     for device in devices:
         device.wait_for_log(".", app="hello")
+    lab.forget(devices[:2])
+    assert lab.devices == devices[2:]
+    lab.forget(devices)
+    assert (lab.devices, lab.lab.devices()) == ([], [])
 
 
 def test_a_lab_without_pytest_leaves_nothing() -> None:

@@ -6,10 +6,13 @@
 | | or broke its silence | `address`, `resumed` |
 | `device.disconnected` | its session ended | `reason` |
 | `device.unreachable` | it has been silent for 2.5 heartbeats | `silent` (s) |
-| `device.waiting` | an unknown device waits to be accepted | `board` |
+| `device.waiting` | an unknown device waits to be accepted | `board`, `address` |
 | `device.paired`, `device.forgotten` | it was taken in, or dropped from the registry | `board` |
 | `device.labelled` | its labels were changed | `labels` |
-| `device.replaced` | a newer connection of it took the place of the older one | |
+| `device.replaced` | a newer connection of it took the place of the older one | `address` (the older) |
+| `device.revoked` | its certificate was revoked | `serial` (hex) |
+| `device.exited` | its machine has ended | `reason`, `asked` (whether the lab ended it) |
+| `device.failed` | it had power when the last daemon was killed, and could not be booted again | `reason` |
 | `device.heartbeat` | | `uptime` (ms), `memory_free`, `apps_running`, `frames_dropped` |
 | `device.log`, `app.log` | the firmware or an app logged a line | `uptime` (ms), `level`, `text` |
 | `app.state` | a device reported an app's state | `state`, `digest`, `size`, `memory`, `reason` |
@@ -20,7 +23,8 @@
 | `rollout.aborted`, `rollout.ended` | by hand; and the last device under way was seen to its end | the same |
 | `rollout.device` | a device of a rollout has got further | `rollout`, `arm`, `state`, `reason` |
 | `gateway.refused` | a client was refused | `reason`, `address` |
-
+| `fault.set` | a fault of a device or the gateway began (`lab.faults`) | `fault`, `parameters`, `duration` |
+| `fault.cleared` | and ended | `fault`, `parameters`, `why` |
 | `lab.log` | a part of the lab logged a line (`lab.logs`) | `level`, `component`, `text`, fields of its own |
 | `alert.raised`, `alert.cleared` | something wants attention, or no more (`lab.monitor`) | `alert`, `text` |
 

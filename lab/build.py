@@ -95,17 +95,28 @@ def check(target: str | None = None) -> list[Tool]:
     if target == "native-fuzz":
         tools.append(Tool("clang", "compiles the fuzz targets", "clang", shutil.which("clang")))
         tools.append(Tool("libFuzzer", "fuzzes the firmware's core", "libclang-rt-dev", find_libfuzzer()))
-    if target is None or not target.startswith("native"):
-        gcc = shutil.which(_ARM_GCC)
-        picolibc = _picolibc(gcc) if gcc else None
-        tools.append(Tool(_ARM_GCC, "compiles the firmware for Cortex-M", "gcc-arm-none-eabi", gcc))
-        tools.append(Tool("picolibc", "the C library of the boards", "picolibc-arm-none-eabi", picolibc))
+    if target in zephyr.targets() and zephyr.compiler(target) != _ARM_GCC:
+        tools.extend(_gcc(zephyr.compiler(target), "RISC-V"))
+    elif target is None or not target.startswith("native"):
+        tools.extend(_gcc(_ARM_GCC, "Cortex-M"))
     try:
         cargo = third_party.find_cargo() if third_party.needs_cargo() else "not needed: all is in the cache"
     except LabError:
         cargo = third_party.find_cargo()
     tools.append(Tool("cargo", "fetches third-party sources", third_party.cargo_package(), cargo))
     return tools
+
+
+def _gcc(name: str, cores: str) -> list[Tool]:
+    """Return a cross compiler and the C library that Debian and Ubuntu have for it."""
+    gcc = shutil.which(name)
+    machine = name.removesuffix("-gcc")
+    return [
+        Tool(name, f"compiles the firmware for {cores}", f"gcc-{machine}", gcc),
+        Tool(
+            "picolibc", "the C library of the boards", f"picolibc-{machine}", _picolibc(gcc) if gcc else None
+        ),
+    ]
 
 
 def build(target: str, *, progress: Progress = lambda _: None) -> BuildResult:
@@ -172,7 +183,7 @@ def _configuration(target: str, folder: Path, progress: Progress) -> list[str]:
         **{f"LAB_{name.upper()}": str(folder) for name, folder in folders.items()},
     }
     if target in zephyr.targets():
-        return zephyr.configure(target, shutil.which(_ARM_GCC) or _ARM_GCC, folder, _defined(settings))
+        return zephyr.configure(target, folder, _defined(settings))
     settings["CMAKE_BUILD_TYPE"] = ""
     if board == "native":
         settings["CMAKE_C_COMPILER"] = "clang" if variant == "fuzz" else "gcc"

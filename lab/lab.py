@@ -217,7 +217,7 @@ class Lab:
     async def down(self, names: Iterable[str], *, forget: bool = False) -> None:
         """Cut the power of devices.
 
-        :param forget: drop them from the registry too, with what they were to run.
+        :param forget: drop them from the registry too, with what they were to run, and erase their flash.
         :raises UsageError: no such device.
         """
         infos = [self.gateway.device(name) for name in names]
@@ -228,6 +228,8 @@ class Lab:
             if forget:
                 self._surroundings.pop(info.id, None)
                 await self.gateway.forget(info.id)
+                for chip in self.home.device(info.id).glob("*.bin"):
+                    chip.unlink()
 
     async def restore(self) -> None:
         """Boot again what had power when the last daemon of this lab was killed."""

@@ -122,6 +122,8 @@ struct lab_port {
     /* 12 bits, whatever the converter's own width. */
     enum lab_bus_status (*adc_read)(const struct lab_port *port, uint8_t channel, uint16_t *value);
 
+    /* Address and size as in `flash_geometry`. LAB_BUS_TIMEOUT: it does not answer now; any other failure to
+     * program or erase is taken for wear, and the place is not used again. */
     enum lab_bus_status (*flash_read)(const struct lab_port *port, uint32_t address, uint8_t *bytes,
                                       size_t size);
     enum lab_bus_status (*flash_program)(const struct lab_port *port, uint32_t address, const uint8_t *bytes,

@@ -583,3 +583,13 @@ def test_a_reset_silences_the_buzzer_and_keeps_what_was_set(clock: Clock) -> Non
     assert parts.snapshot()["buzzer"]["on"] is False
     assert parts.get("dht22.temperature") == 30
     assert parts.get("dht22.fault") == Fault.STUCK
+
+
+def test_an_emulator_with_registers_of_its_own_asks_what_there_is_to_sense() -> None:
+    parts = Peripherals([("dht22", "room", {"pin": 4})])
+    parts.set("room.temperature", "31.5")
+    parts.set("room.fault", "bad-checksum")
+    answer = parts.transact(Operation.SENSE, b"room")
+    assert answer == b"\0fault=bad-checksum temperature=31.500000 humidity=45.000000"
+    assert parts.snapshot()["room"]["reads"] == 1
+    assert parts.transact(Operation.SENSE, b"garden") == bytes([Status.BAD_ARGUMENT])

@@ -25,6 +25,7 @@ check: setup
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/python -m lab.codegen --check
+	$(VENV)/bin/python -m lab.api
 
 # The stamp is newer than pyproject.toml once everything is installed.
 setup: $(VENV)/.installed

@@ -66,7 +66,7 @@ def create_api(lab: Lab, token: str = "", *, limits: auth.Limits | None = None) 
         docs_url=None,
         redoc_url=None,
         openapi_url="/api/v1/openapi.json",
-        responses=problems.responses(*problems.COMMON),
+        responses=problems.REFUSAL,
         redirect_slashes=False,
     )
     state = api.state

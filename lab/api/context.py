@@ -11,7 +11,6 @@ from lab.audit import Entry
 from lab.lab import Lab
 from lab.monitor import Monitor
 
-
 ENTRY = "lab.audit"
 """Where in a request's scope its entry in the audit log is."""
 

@@ -85,29 +85,13 @@ def answer(body: Json, headers: dict[str, str] | None = None) -> JSONResponse:
     return JSONResponse(body, body["status"], headers, media_type=MEDIA)
 
 
-def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Return what OpenAPI is told of a route's refusals."""
-    content = {MEDIA: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    return {
-        status: {"description": _REASONS.get(status, "refused"), "content": content} for status in statuses
+REFUSAL: dict[int | str, dict[str, Any]] = {
+    "default": {
+        "description": "It was refused, or failed; the problem says why.",
+        "content": {MEDIA: {"schema": {"$ref": "#/components/schemas/Problem"}}},
     }
-
-
-_REASONS = {
-    400: "the body is not what it says it is",
-    401: "no token, or a wrong one",
-    403: "the token's role does not allow it",
-    404: "there is no such thing",
-    405: "this resource does not do that",
-    408: "the body came too slowly",
-    409: "it failed; the detail says why",
-    413: "more bytes than are taken",
-    422: "the request makes no sense; the detail says why",
-    424: "this machine lacks something; the hint says how to get it",
-    429: "too many requests; Retry-After says when",
-    504: "a device did not answer in time",
 }
-COMMON = tuple(_REASONS)
+"""What OpenAPI is told of every answer that is no success."""
 
 
 def install(api: FastAPI) -> None:

@@ -142,7 +142,7 @@ export function submit(form, work) {
 }
 
 const TONE = {
-  connected: "ok", running: "ok", good: "ok", paused: "warn", booting: "warn", waiting: "warn", receiving: "warn", trial: "warn",
+  connected: "ok", running: "ok", good: "ok", done: "ok", aborted: "warn", paused: "warn", booting: "warn", waiting: "warn", receiving: "warn", trial: "warn",
   unreachable: "bad", crashed: "bad", failed: "bad", disconnected: "warn", revoked: "bad", error: "bad", warning: "warn",
 };
 export const tone = (state) => TONE[state] ?? "";

@@ -118,9 +118,14 @@ class Lab:
 
     # -- devices
 
-    def devices(self) -> list[Json]:
-        """Describe every device this lab knows, under power or not."""
-        return [self._describe(info) for info in self.gateway.devices()]
+    def devices(self, *, after: str = "", limit: int | None = None) -> list[Json]:
+        """Describe the devices this lab knows, under power or not, by id.
+
+        :param after: only those whose ids come after this one.
+        :param limit: how many; none means all.
+        """
+        infos = sorted((info for info in self.gateway.devices() if info.id > after), key=lambda info: info.id)
+        return [self._describe(info) for info in infos[:limit]]
 
     def device(self, name: str) -> Json:
         """Describe one device.

@@ -11,7 +11,7 @@ from fastapi.responses import StreamingResponse
 from starlette.requests import HTTPConnection
 
 from lab.api.auth import OWNER, Principal, Role, Who, needs
-from lab.api.context import ENTRY, TheLab, the_lab
+from lab.api.context import ENTRY, SEQUENCE_LIMIT, TheLab, the_lab
 from lab.api.operations import NDJSON, line
 from lab.audit import local_user
 from lab.lab import Json
@@ -31,7 +31,7 @@ async def find_audit(
     action: str | None = None,
     target: str | None = None,
     result: str | None = None,
-    before: Annotated[int | None, Query(ge=0)] = None,
+    before: Annotated[int | None, Query(ge=0, le=SEQUENCE_LIMIT)] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> Json:
     """List who did what, the newest first. For the next page ask for what is `before` the answer's `next`."""

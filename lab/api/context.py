@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Depends
+from fastapi import Depends, Path
 from starlette.requests import HTTPConnection
 
 from lab.audit import Entry
@@ -32,6 +32,12 @@ def the_monitor(connection: HTTPConnection) -> Monitor:
     monitor: Monitor = connection.app.state.monitor
     return monitor
 
+
+Number = Annotated[int, Path(ge=0, le=2**31 - 1)]
+"""A number in a path; larger ones no database holds."""
+
+SEQUENCE_LIMIT = 2**63 - 1
+"""The highest number of an event or an entry."""
 
 TheLab = Annotated[Lab, Depends(the_lab)]
 """Annotate a route's parameter with this to be given the lab."""

@@ -61,8 +61,8 @@ async def list_devices(
 
     For the next page ask for what comes `after` the answer's `next`.
     """
-    found = sorted((each for each in lab.devices() if each["id"] > after), key=lambda each: str(each["id"]))
-    page = found if limit is None else found[:limit]
+    found = lab.devices(after=after, limit=None if limit is None else limit + 1)
+    page = found[:limit]
     return {"devices": page, "next": page[-1]["id"] if len(page) < len(found) else None}
 
 

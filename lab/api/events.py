@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
 
-from lab.api.context import TheLab
+from lab.api.context import SEQUENCE_LIMIT, TheLab
 from lab.api.operations import NDJSON, line
 from lab.lab import Json
 from lab.store.tables import Event
@@ -19,12 +19,13 @@ _LEVELS = ("debug", "info", "warning", "error", "critical")
 _LOGS = ("lab.log", "device.log", "app.log")
 _OWN = frozenset({"level", "component", "text", "request", "uptime"})
 
+Sequence = Annotated[int, Query(ge=0, le=SEQUENCE_LIMIT)]
 Level = Annotated[str, Query(pattern=f"^({'|'.join(_LEVELS)})$")]
 
 
 @router.get("/events", response_class=StreamingResponse)
 async def list_events(
-    lab: TheLab, since: Annotated[int, Query(ge=0)] = 0, device: str | None = None, follow: bool = False
+    lab: TheLab, since: Sequence = 0, device: str | None = None, follow: bool = False
 ) -> StreamingResponse:
     """Stream events after number `since`, one JSON object a line; with `follow`, for ever."""
 
@@ -44,7 +45,7 @@ async def find_logs(
     level: Level | None = None,
     text: Annotated[str, Query(max_length=200)] = "",
     events: bool = True,
-    before: Annotated[int | None, Query(ge=0)] = None,
+    before: Sequence | None = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 200,
 ) -> Json:
     """Find what devices, their apps and the lab's own parts said and what happened to them, newest first.

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from lab.api.apps import package_of
 from lab.api.auth import Who
-from lab.api.context import TheLab
+from lab.api.context import Number, TheLab
 from lab.api.operations import operate
 from lab.gateway.rollout import Plan
 from lab.lab import Json
@@ -80,30 +80,30 @@ async def begin_rollout(lab: TheLab, who: Who, what: RolloutRequest) -> Json:
 
 
 @router.get("/rollouts/{id}")
-async def show_rollout(lab: TheLab, id: int) -> Json:
+async def show_rollout(lab: TheLab, id: Number) -> Json:
     """Describe a rollout: each device's state, and the figures of each arm."""
     return await lab.rollouts.show(id)
 
 
 @router.post("/rollouts/{id}/wait")
-async def wait_for_rollout(lab: TheLab, request: Request, id: int) -> Response:
+async def wait_for_rollout(lab: TheLab, request: Request, id: Number) -> Response:
     """Answer once a rollout is over, or has paused."""
     return await operate(request, lambda progress: lab.rollouts.over(id, progress))
 
 
 @router.post("/rollouts/{id}/pause")
-async def pause_rollout(lab: TheLab, id: int) -> Json:
+async def pause_rollout(lab: TheLab, id: Number) -> Json:
     """Begin with no further device."""
     return await lab.rollouts.pause(id)
 
 
 @router.post("/rollouts/{id}/resume")
-async def resume_rollout(lab: TheLab, id: int) -> Json:
+async def resume_rollout(lab: TheLab, id: Number) -> Json:
     """Go on; what has failed so far no longer counts."""
     return await lab.rollouts.resume(id)
 
 
 @router.post("/rollouts/{id}/abort")
-async def abort_rollout(lab: TheLab, id: int) -> Json:
+async def abort_rollout(lab: TheLab, id: Number) -> Json:
     """End a rollout; devices whose turn has not come keep what they run."""
     return await lab.rollouts.abort(id)

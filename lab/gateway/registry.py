@@ -107,8 +107,13 @@ class DeviceInfo:
     labels: dict[str, str]
 
     def describe(self) -> dict[str, Any]:
-        """Return it as JSON."""
-        return asdict(self)
+        """Return it as JSON. By hand: `asdict` copies everything, and a fleet's list is asked for often."""
+        facts = {name: getattr(self, name) for name in _INFO}
+        facts["apps"] = [app.describe() for app in self.apps]
+        return facts
+
+
+_INFO = tuple(entry.name for entry in fields(DeviceInfo))
 
 
 @dataclass(slots=True)

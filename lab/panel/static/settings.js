@@ -42,10 +42,9 @@ submit($("token-form"), async () => {
 async function showAudit() {
   if (!may("admin")) return;
   const found = await api("GET", "audit?limit=50").catch(() => null);
-  const entries = found?.entries ?? found?.audit;
-  if (!entries) return;
+  if (!found) return;
   $("audit-card").hidden = false;
-  fill($("audit"), grid(["Time", "Who", "What", "On"], entries.map((entry) => [`${day(entry.time)} ${clock(entry.time)}`, entry.actor ?? entry.by ?? "", entry.action ?? "", entry.subject ?? entry.target ?? ""]), "Nothing yet."));
+  fill($("audit"), grid(["Time", "Who", "What", "On", "Result"], found.rows.map((row) => [`${day(row.time)} ${clock(row.time)}`, row.who, row.action, row.target, row.reason ? `${row.result}: ${row.reason}` : row.result]), "Nothing yet."));
 }
 
 Promise.all([showGateway(), showCertificates(), showTokens(), showAudit()]).catch(failed);

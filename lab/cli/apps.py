@@ -18,11 +18,12 @@ def apps(device: DeviceId, as_json: AsJson = False) -> None:
 def show(rows: list[dict[str, Any]]) -> None:
     """Print app states as a table."""
     table(
-        ("DEVICE", "APP", "STATE", "SIZE", "MEMORY", "DIGEST", "WHY"),
+        ("DEVICE", "APP", "VERSION", "STATE", "SIZE", "MEMORY", "DIGEST", "WHY"),
         [
             (
                 row["device"],
                 row["name"],
+                row["version"] or str(row["sequence"] or "unsigned"),
                 state(row["state"]),
                 size(row["size"]),
                 size(row["memory"]),

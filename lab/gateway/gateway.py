@@ -492,6 +492,8 @@ class Gateway:
             uptime=hello.uptime,
             address=session.address,
         )
+        if hello.development:
+            log.warning("a development device: it runs unsigned apps, too", device=session.device)
         self._take_apps(record, hello.apps)
         self._listen_for(record)
         self._later_save(record)

@@ -204,7 +204,7 @@ async def test_an_image_that_is_no_program_is_the_reason(authority: Authority, t
     assert "not found" in ended.reason
 
 
-@pytest.mark.parametrize(("name", "size"), [(QEMU[0].values[0], 16 << 20), ("native", 256 << 10)])
+@pytest.mark.parametrize(("name", "size"), [(QEMU[0].values[0], 16 << 20), ("native", 2 << 20)])
 async def test_flash_survives_a_power_cut(name: str, size: int, authority: Authority, tmp_path: Path) -> None:
     job = launch(name, authority, tmp_path)
     flash = job.folder / "flash.bin"

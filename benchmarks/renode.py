@@ -80,8 +80,8 @@ def main() -> None:
         what = f"{count} board{'s' if count > 1 else ''} in {held[0]} process{'es' if held[0] > 1 else ''}"
         report(f"{what}, image built, to connected", seconds, "s")
         report(f"{what}, memory (PSS) of all", memory, "MiB")
-        report(f"{what}, cores used at rest", cores, "cores")
-        report(f"{what}, virtual time in a second of real time", factor, "s")
+        report(f"{what}, cores used at rest", [100 * each for each in cores], "%")
+        report(f"{what}, virtual time over real time", [100 * each for each in factor], "%")
 
 
 if __name__ == "__main__":

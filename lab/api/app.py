@@ -28,7 +28,7 @@ from lab.api import (
     stream,
     terminal,
 )
-from lab.api.middleware import Correlate, Idempotent, LimitBody
+from lab.api.middleware import Compress, Correlate, Idempotent, LimitBody
 from lab.lab import Lab
 from lab.monitor import Monitor
 from lab.panel import pages
@@ -81,6 +81,7 @@ def create_api(lab: Lab, token: str = "", *, limits: auth.Limits | None = None) 
     state.streams = 0
     problems.install(api)
     # The last one added is the outermost.
+    api.add_middleware(Compress)
     api.add_middleware(metrics.Measure, metrics=state.metrics)
     api.add_middleware(Idempotent)
     api.add_middleware(LimitBody)

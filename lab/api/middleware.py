@@ -5,6 +5,7 @@ Plain ASGI, so that streams pass through as they are.
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import re
 import secrets
@@ -29,12 +30,54 @@ _QUIET = frozenset({"GET", "HEAD", "OPTIONS"})
 _JSON_LIMIT = 1 << 20  # bytes of a body
 _BINARY_LIMIT = 8 << 20  # of one that is a module or a package
 _BODY_SECONDS = 30.0  # from one piece of a body to the next
+_COMPRESSED = frozenset({"application/json", "text/javascript", "text/css", "image/svg+xml"})
+_COMPRESS_FROM = 1024  # bytes
+_COMPRESS_LEVEL = 5
 _HEADERS = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "same-origin",  # "no-referrer" would make the login form's Origin "null"
-    "cache-control": "no-store",
     "cross-origin-resource-policy": "same-origin",
 }
+
+
+class Compress:
+    """Sends what is long, whole and text as gzip, to who takes that.
+
+    Streams pass as they are, so that each line comes when it is said; so do pages, as they hold a secret (the
+    CSRF token) beside what an address may choose, and lengths would tell of it (the BREACH attack).
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on."""
+        if scope["type"] != "http" or "gzip" not in Headers(scope=scope).get("accept-encoding", ""):
+            await self._app(scope, receive, send)
+            return
+        start: Message | None = None
+
+        async def sent(message: Message) -> None:
+            nonlocal start
+            if message["type"] == "http.response.start":
+                start = message
+                return
+            if start is not None:
+                head, start = start, None
+                body = message.get("body", b"")
+                headers = MutableHeaders(scope=head)
+                kind = headers.get("content-type", "").partition(";")[0]
+                whole = not message.get("more_body", False)
+                if whole and kind in _COMPRESSED and len(body) >= _COMPRESS_FROM:
+                    body = gzip.compress(body, _COMPRESS_LEVEL, mtime=0)
+                    headers["content-encoding"] = "gzip"
+                    headers["content-length"] = str(len(body))
+                    headers.add_vary_header("accept-encoding")
+                    message = {**message, "body": body}
+                await send(head)
+            await send(message)
+
+        await self._app(scope, receive, sent)
 
 
 class Correlate:
@@ -64,6 +107,9 @@ class Correlate:
                 headers[REQUEST_ID] = request
                 for name, value in _HEADERS.items():
                     headers.setdefault(name, value)
+                # Scripts and styles are asked for again by their tag, data is not kept at all.
+                static = scope["path"].startswith("/static/")
+                headers.setdefault("cache-control", "no-cache" if static else "no-store")
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request=request):

@@ -270,6 +270,18 @@ def test_devices_come_in_pages(lab: Running, native: None) -> None:
     lab.cli("down", "page-1", "page-2", "page-3", "--forget")
 
 
+def test_what_is_long_is_compressed_and_pages_are_not(lab: Running) -> None:
+    with lab.client() as client:
+        data = client.get("/api/v1/openapi.json")
+        assert data.headers["content-encoding"] == "gzip"
+        assert data.json()["openapi"].startswith("3.")
+        plain = client.get("/api/v1/openapi.json", headers={"Accept-Encoding": "identity"})
+        assert "content-encoding" not in plain.headers
+        assert plain.json() == data.json()
+    page = Browser(lab).client.get("/")
+    assert "content-encoding" not in page.headers
+
+
 # -- what happens
 
 

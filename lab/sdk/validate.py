@@ -130,8 +130,9 @@ def _check_signature(entry: Import | Export, signature: Signature, does: str) ->
 def permissions(content: bytes, what: str) -> messages.Manifest:
     """Return what a module asks to be allowed: its manifest, or what is harmless if it has none.
 
-    :raises LabError: its manifest is damaged.
+    :raises LabError: it is not a module that devices run, or its manifest is damaged.
     """
+    _check_features(content, what)  # `binary.read` trusts that it is a module
     return _manifest(binary.read(content), what) or messages.Manifest(1, _HARMLESS, (), 0, 0)
 
 

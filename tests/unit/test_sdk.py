@@ -13,6 +13,7 @@ import wasmtime
 
 from lab import boards, contract, modules, sdk
 from lab.errors import ExitCode, LabError, MissingError, UsageError
+from lab.publisher import Publisher
 from lab.sdk import binary, manifest, optimise
 from lab.wire import messages
 
@@ -562,3 +563,22 @@ def test_what_is_deployed_is_compiled_and_checked_first(app: Path) -> None:
     with pytest.raises(UsageError, match="is in no language") as caught:
         modules.read_app(app / "notes.txt")
     assert ".wat" in caught.value.hint
+
+
+def test_memory_that_only_imports_read_is_not_optimised_away(tmp_path: Path) -> None:
+    app = tmp_path / "speaker.wat"
+    app.write_text(
+        '(module (import "lab:device/log@0.1.0" "write" (func $log (param i32 i32 i32))) (memory 1) '
+        '(data (i32.const 0) "hello") '
+        '(func (export "init") (result i32) (call $log (i32.const 1) (i32.const 0) (i32.const 5)) '
+        "i32.const 0))"
+    )
+    assert b"hello" in modules.read_app(app).module
+
+
+def test_a_module_that_is_cut_short_is_not_signed(tmp_path: Path) -> None:
+    publisher = Publisher.new(tmp_path / "publisher.pem")
+    whole = wasmtime.wat2wasm('(module (func (export "two") (result i32) i32.const 2))')
+    for cut in (1, 2, 5):
+        with pytest.raises(LabError):
+            publisher.sign("two", bytes(whole[:-cut]))

@@ -326,6 +326,7 @@ async def authorize(connection: HTTPConnection) -> Principal:
         await the_lab(connection).audit.note(
             principal.name,
             connection.scope["route"].name,
+            " ".join(map(str, connection.path_params.values())),
             role=principal.role.name.lower(),
             result=REFUSED,
             reason=str(error.detail),

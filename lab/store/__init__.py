@@ -39,6 +39,9 @@ from lab.store.tables import (
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
+KEPT_VERSIONS = 50
+"""How many versions of an app are kept for no reason but that one might want to go back."""
+
 Row = Mapping[str, Any]
 """Columns by name. Rows written often are plain: an ORM object costs half a TLS handshake."""
 
@@ -114,7 +117,11 @@ class Store:
     # -- what devices are to run
 
     async def save_package(self, package: Package) -> None:
-        """Keep a package, and with it a version of its app."""
+        """Keep a package, and with it a version of its app.
+
+        Of an app's older versions those are dropped that no device is to run and no rollout names, except for
+        the newest `KEPT_VERSIONS`.
+        """
         row = tables.Package(
             id=package.id,
             name=package.name,
@@ -126,14 +133,22 @@ class Store:
             created=time.time(),
         )
 
-        def work(session: Session) -> None:
+        def work(session: Session) -> list[str]:
             if session.get(tables.Package, row.id) is not None and self._file(row.digest).exists():
-                return
+                return []
             self._keep(row.digest, package.module)
             session.merge(Module(digest=row.digest, size=len(package.module), created=row.created))
             session.merge(row)
+            session.flush()
+            return _drop_versions(session, row.name)
 
-        await self._write(work)
+        def job() -> None:
+            with Session(self._engine) as session, session.begin():
+                unused = work(session)
+            for digest in unused:
+                self._file(digest).unlink(missing_ok=True)
+
+        await self._run(job)
 
     async def package(self, id: str) -> Package:
         """Return a kept package.
@@ -431,6 +446,33 @@ class Store:
             event.listen(self._engine, "connect", _set_up_sqlite)
         with self._engine.connect() as connection:
             _migrate(connection)
+
+
+def _drop_versions(session: Session, name: str) -> list[str]:
+    """Drop what is too old of an app; return the digests of modules that nothing needs any more."""
+    rows = session.exec(
+        select(tables.Package.id, tables.Package.digest)
+        .where(tables.Package.name == name)
+        .order_by(col(tables.Package.created).desc(), col(tables.Package.sequence).desc())
+        .offset(KEPT_VERSIONS)
+    ).all()
+    if not rows:
+        return []
+    named: set[str | None] = set()
+    for column in (
+        Deployment.package,
+        Deployment.previous,
+        Rollout.package,
+        Rollout.other,
+        RolloutDevice.previous,
+    ):
+        named |= set(session.exec(select(column).distinct()))
+    old = {id: digest for id, digest in rows if id not in named}
+    session.exec(delete(tables.Package).where(col(tables.Package.id).in_(old)))
+    kept = session.exec(select(tables.Package.digest).where(col(tables.Package.digest).in_(old.values())))
+    unused = set(old.values()) - set(kept)
+    session.exec(delete(Module).where(col(Module.digest).in_(unused)))
+    return sorted(unused)
 
 
 def _set_up_sqlite(connection: Any, _record: Any) -> None:

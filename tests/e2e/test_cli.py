@@ -38,7 +38,7 @@ def test_boots_deploys_and_calls_on_qemu(lab: Cli, fib: str) -> None:
     assert (device["board"], device["engine"]) == ("mps2-an385", "qemu")
     assert 0 < device["boot_ms"] < device["connect_ms"]
     [app] = lab.json("deploy", fib, "--to", device["id"])["apps"]
-    assert (app["name"], app["state"]) == ("fib", "running")
+    assert (app["name"], app["state"]) == ("fib", "trial")
     assert lab.json("call", device["id"], "fib", "fib", "20") == {"value": 6765, "values": [6765]}
     assert [row["name"] for row in lab.json("apps", device["id"])["apps"]] == ["fib"]
     lab.ok("stop", device["id"], "fib")
@@ -85,7 +85,7 @@ def test_a_killed_emulator_is_seen_and_the_rest_goes_on(lab: Cli) -> None:
 
 def test_a_killed_daemon_leaves_no_emulator_and_the_next_one_goes_on(lab: Cli, fib: str) -> None:
     [device] = lab.json("up", "--board", "mps2-an385")["devices"]
-    lab.ok("deploy", fib, "--to", device["id"])
+    lab.ok("deploy", fib, "--to", device["id"], "--confirmed")
     emulator = psutil.Process(device["pid"])
     daemon = lab.daemon()
     daemon.send_signal(signal.SIGKILL)
@@ -134,7 +134,7 @@ def test_console_is_interactive(lab: Cli) -> None:
 
 def test_reset_brings_a_device_and_its_apps_back(lab: Cli, fib: str) -> None:
     [device] = lab.json("up", "--board", "native")["devices"]
-    lab.ok("deploy", fib, "--to", device["id"])
+    lab.ok("deploy", fib, "--to", device["id"], "--confirmed")
     lab.ok("reset", device["id"])
     lab.ok("wait", device["id"], "--boots", "2", "--app", "fib")
     assert lab.json("call", device["id"], "fib", "fib", "10")["value"] == 55
@@ -142,7 +142,7 @@ def test_reset_brings_a_device_and_its_apps_back(lab: Cli, fib: str) -> None:
 
 def test_gateway_restart_loses_nothing(lab: Cli, fib: str) -> None:
     [device] = lab.json("up", "--board", "native")["devices"]
-    lab.ok("deploy", fib, "--to", device["id"])
+    lab.ok("deploy", fib, "--to", device["id"], "--confirmed")
     before = lab.json("apps", device["id"])
     lab.ok("gateway", "--restart")
     lab.ok("wait", device["id"])

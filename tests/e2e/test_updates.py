@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import time
+import urllib.error
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +106,24 @@ def test_a_rollout_and_the_way_back(lab: Cli) -> None:
     done_by = {row["action"] for row in lab.json("audit", "--limit", "1000")["rows"]}
     assert {"begin_rollout", "abort_rollout", "rollout_paused", "rollout_done", "boot_devices"} <= done_by
     assert lab.ok("audit", "--export").count("\n") == len(lab.json("audit", "--limit", "1000")["rows"])
+
+
+def test_the_audit_log_names_who_was_refused(lab: Cli) -> None:
+    lab.ok("up", "--board", "native", "--name", "dev")
+    token = lab.json("token", "create", "bob", "--role", "viewer")["token"]
+    port = json.loads((lab.home / "daemon.json").read_text())["port"]
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/api/v1/devices/dev/reset",
+        method="POST",
+        headers={"Authorization": f"Bearer {token}"},
+    )
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        urllib.request.urlopen(request)
+    [row] = lab.json("audit", "--who", "bob")["rows"]
+    assert (row["role"], row["action"], row["target"], row["result"]) == ("viewer", "reset", "dev", "refused")
+    owner = lab.json("audit", "--action", "make_token")["rows"]
+    assert [(each["role"], each["result"]) for each in owner] == [("owner", "done"), ("owner", "begun")]
+    assert token not in json.dumps(lab.json("audit", "--limit", "1000"))
 
 
 def test_a_tenth_of_a_fleet_fails_its_trial_and_goes_back(lab: Cli) -> None:

@@ -16,6 +16,7 @@ import pytest
 from sqlalchemy import create_engine
 from sqlmodel import SQLModel
 
+from lab import store as stores
 from lab.errors import LabError
 from lab.events import Events
 from lab.home import Home
@@ -103,6 +104,26 @@ async def test_modules_are_kept_by_digest_and_checked(home: Home) -> None:
         file.unlink()
         with pytest.raises(LabError, match="cannot read the module"):
             await store.module(digest)
+
+
+async def test_old_versions_are_dropped_unless_something_names_them(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stores, "KEPT_VERSIONS", 3)
+    versions = [Package.unsigned("app", MODULE + bytes([0, 1, number])) for number in range(8)]
+    other = Package.unsigned("other", versions[1].module)
+    async with Store(home) as store:
+        await store.save_device(device())
+        await store.save_package(other)
+        for number, package in enumerate(versions):
+            await store.save_package(package)
+            if number == 2:
+                await store.save_deployment("dev", "app", package.id, None)
+        kept = {each["id"] for each in await store.packages("app")}
+        assert kept == {versions[number].id for number in (2, 5, 6, 7)}
+        digests = {versions[number].digest.hex() for number in (1, 2, 5, 6, 7)}
+        assert {file.stem for file in (home.root / "modules").iterdir()} == digests
+        assert await store.package(other.id) == other, "another app's version is of the same module"
 
 
 async def test_settings(home: Home) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lab import build
+from lab import build, paths
 from lab.boards import Board
 from lab.testing.device import Device
 
@@ -66,6 +66,12 @@ def test_the_next_boot_says_why(device: Device, fault: str, reason: str) -> None
     connected = device.wait_for_event("device.connected", boot_reason=reason, timeout=SLOW)
     assert connected.data["boots"] == 2
     assert connected.data["boot_detail"]
+
+
+def test_a_board_with_nothing_to_do_is_left_alone_by_its_watchdog(device: Device) -> None:
+    """The trial of an app that is never polled is longer than the watchdog's period."""
+    device.deploy(paths.data("apps") / "fib", confirmed=True, timeout=SLOW)
+    assert device.info["boots"] == 1
 
 
 def test_reset_and_pause_leave_the_session_s_end_to_the_device(device: Device) -> None:

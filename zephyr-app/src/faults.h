@@ -6,6 +6,9 @@
 
 extern struct lab_boot lab_boot;
 
+/* The main loop may sleep so long, and its watchdog is content. */
+#define FAULTS_SLEEP_MAX_MS 4000u
+
 void faults_start(void);
 void faults_reset(const struct lab_port *port);
 void faults_feed(const struct lab_port *port);

@@ -7,6 +7,8 @@
 
 #include "link/link.h"
 
+#include "faults.h"
+
 #define LINK_RECEIVED (LAB_LINK_WINDOW + 1024)
 #define SENDING       1024
 #define CHUNK         64
@@ -148,5 +150,5 @@ void streams_idle(const struct lab_port *port, uint32_t max_ms) {
             return;
         }
     }
-    k_sem_take(&work, max_ms == UINT32_MAX ? K_FOREVER : K_MSEC(max_ms));
+    k_sem_take(&work, K_MSEC(MIN(max_ms, FAULTS_SLEEP_MAX_MS)));
 }

@@ -73,11 +73,12 @@ class Frames:
         return found
 
 
-class _Client:
+class Client:
     """One WebSocket, on which several tasks send."""
 
-    def __init__(self, socket: WebSocket) -> None:
+    def __init__(self, socket: WebSocket, seconds: float = _SEND_SECONDS) -> None:
         self._socket = socket
+        self._seconds = seconds
         self._sending = anyio.Lock()
 
     async def send(self, frames: Iterable[str]) -> None:
@@ -87,7 +88,7 @@ class _Client:
         """
         async with self._sending:
             try:
-                with anyio.fail_after(_SEND_SECONDS):
+                with anyio.fail_after(self._seconds):
                     await self._socket.send_text(f"[{','.join(frames)}]")
             except TimeoutError:
                 raise WebSocketDisconnect(1013, "it reads too slowly") from None
@@ -112,7 +113,7 @@ async def stream(
     await socket.accept()
     socket.app.state.streams += 1
     gauge.inc()
-    client = _Client(socket)
+    client = Client(socket)
     try:
         async with anyio.create_task_group() as tasks:
 
@@ -149,7 +150,7 @@ async def stream(
         gauge.dec()
 
 
-async def _send_parts(lab: Lab, name: str, client: _Client) -> None:
+async def _send_parts(lab: Lab, name: str, client: Client) -> None:
     """Send a device's parts whenever they change, over all its power-ons."""
     while True:
         since = lab.events.last

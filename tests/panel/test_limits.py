@@ -14,10 +14,12 @@ from typing import Any
 import httpx
 import pytest
 from starlette.types import Message
+from starlette.websockets import WebSocketDisconnect
 
 from lab.api import create_api
 from lab.api.auth import Limits
 from lab.api.middleware import LimitBody
+from lab.api.stream import Client
 from lab.home import Home
 from lab.lab import Lab
 
@@ -100,6 +102,18 @@ def test_a_body_that_stops_coming_is_given_up() -> None:
     scope = {"type": "http", "method": "POST", "path": "/", "headers": [], "query_string": b""}
     asyncio.run(LimitBody(app, seconds=0.05)(scope, receive, send))
     assert sent[0]["status"] == 408
+
+
+def test_a_client_that_does_not_read_is_dropped() -> None:
+    class Stuck:
+        async def send_text(self, text: str) -> None:
+            await asyncio.Event().wait()
+
+    async def run() -> None:
+        with pytest.raises(WebSocketDisconnect, match="too slowly"):
+            await Client(Stuck(), seconds=0.05).send(("{}",))  # type: ignore[arg-type]
+
+    asyncio.run(run())
 
 
 @pytest.fixture

@@ -95,7 +95,7 @@ def check(target: str | None = None) -> list[Tool]:
     if target == "native-fuzz":
         tools.append(Tool("clang", "compiles the fuzz targets", "clang", shutil.which("clang")))
         tools.append(Tool("libFuzzer", "fuzzes the firmware's core", "libclang-rt-dev", find_libfuzzer()))
-    if target in zephyr.targets() and zephyr.compiler(target) != _ARM_GCC:
+    if target and target in zephyr.targets() and zephyr.compiler(target) != _ARM_GCC:
         tools.extend(_gcc(zephyr.compiler(target), "RISC-V"))
     elif target is None or not target.startswith("native"):
         tools.extend(_gcc(_ARM_GCC, "Cortex-M"))

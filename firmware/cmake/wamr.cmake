@@ -4,16 +4,19 @@ set(core ${LAB_WAMR}/core)
 set(platform ${CMAKE_CURRENT_SOURCE_DIR}/core/wamr_platform)
 
 if(CMAKE_SYSTEM_PROCESSOR STREQUAL "arm" AND LAB_FPU)
-  set(call invokeNative_thumb_vfp) # floats travel in FPU registers
+  set(call invokeNative_thumb_vfp.s) # floats travel in FPU registers
   set(target THUMB_VFP)
 elseif(CMAKE_SYSTEM_PROCESSOR STREQUAL "arm")
-  set(call invokeNative_thumb)
+  set(call invokeNative_thumb.s)
   set(target THUMB)
 elseif(CMAKE_SYSTEM_PROCESSOR STREQUAL "aarch64")
-  set(call invokeNative_aarch64)
+  set(call invokeNative_aarch64.s)
   set(target AARCH64)
+elseif(CMAKE_SYSTEM_PROCESSOR STREQUAL "riscv")
+  set(call invokeNative_riscv.S)
+  set(target RISCV32_ILP32)
 else()
-  set(call invokeNative_em64)
+  set(call invokeNative_em64.s)
   set(target X86_64)
 endif()
 
@@ -22,7 +25,7 @@ list(FILTER sources EXCLUDE REGEX "wasm_application|wasm_blocking_op|wasm_c_api|
 
 add_library(wamr STATIC
   ${sources}
-  ${core}/iwasm/common/arch/${call}.s
+  ${core}/iwasm/common/arch/${call}
   ${core}/iwasm/interpreter/wasm_interp_fast.c
   ${core}/iwasm/interpreter/wasm_loader.c # the full one: the mini loader validates nothing
   ${core}/iwasm/interpreter/wasm_runtime.c

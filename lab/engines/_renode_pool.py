@@ -260,7 +260,7 @@ def _prepare(settings: Path, program: str) -> Path:
 
     One file and not seven: a compile takes a second, however short the file is.
     """
-    sources = sorted((paths.data("renode")).glob("[ap]*/*.cs"))
+    sources = sorted((paths.data("renode")).glob("[ap]*/**/*.cs"))
     usings: set[str] = set()
     bodies = []
     for source in sources:

@@ -317,6 +317,8 @@ def _attached(board: Board) -> Iterator[tuple[str, str, int]]:
 def start_of(image: Path, board: Board) -> int:
     """Return the lowest address that an image is loaded to: on Cortex-M where its vectors are.
 
+    An ESP32's are addresses in its flash, which the cache shows elsewhere.
+
     :raises UsageError: it is no ELF, or not one for `board`.
     """
     try:

@@ -37,15 +37,21 @@ namespace Antmicro.Renode.Peripherals.Miscellaneous
     {
         /// <param name="id">The answer to "read identification" (9Fh), for example 0xC22817.</param>
         /// <param name="size">Bytes that have cells.</param>
+        /// <param name="start">The address of the first of them. A keeper counts from there.</param>
         /// <param name="chipSelect">A GPIO ends commands and not the SPI: connect it to input 0.</param>
-        public NorFlash(uint id, int size = 0x100000, bool chipSelect = false)
+        public NorFlash(uint id, int size = 0x100000, bool chipSelect = false, int start = 0)
         {
             if(size <= 0 || size % SectorSize != 0)
             {
                 throw new ConstructionException("The size must be a multiple of 4096");
             }
+            if(start < 0 || start % BlockSize != 0)
+            {
+                throw new ConstructionException("The start must be a multiple of 65536");
+            }
             this.id = id;
             this.size = size;
+            this.start = start;
             this.chipSelect = chipSelect;
             parameters = Parameters(1L << (int)(id & 0xFF));
         }
@@ -81,7 +87,7 @@ namespace Antmicro.Renode.Peripherals.Miscellaneous
             case Command.ReadFast:
                 return position < 5 ? (byte)0 : Cell(Address + position - 5);
             case Command.ReadParameters:
-                var index = position < 5 ? 0 : Address + position - 5;
+                var index = position < 5 ? 0 : AddressOfPart + position - 5;
                 return position >= 5 && index < parameters.Length ? parameters[index] : (byte)0xFF;
             default:
                 return 0;
@@ -163,7 +169,7 @@ namespace Antmicro.Renode.Peripherals.Miscellaneous
                 Erase(4, 0x8000);
                 return;
             case Command.BlockErase:
-                Erase(4, 0x10000);
+                Erase(4, BlockSize);
                 return;
             case Command.ChipErase:
             case Command.BulkErase:
@@ -239,7 +245,7 @@ namespace Antmicro.Renode.Peripherals.Miscellaneous
             {
                 return;
             }
-            for(var address = first; address < first + length && address < size; address += SectorSize)
+            for(var address = Math.Max(0, first); address < first + length && address < size; address += SectorSize)
             {
                 Erases++;
                 if(Keeper != null && !Keeper.Erase(address))
@@ -289,7 +295,13 @@ namespace Antmicro.Renode.Peripherals.Miscellaneous
             return Enumerable.Repeat((byte)0xFF, SectorSize).ToArray();
         }
 
+        /// <summary>The address that was sent, counted from the first cell.</summary>
         private int Address
+        {
+            get { return AddressOfPart - start; }
+        }
+
+        private int AddressOfPart
         {
             get { return received.Count < 4 ? 0 : received[1] << 16 | received[2] << 8 | received[3]; }
         }
@@ -299,12 +311,14 @@ namespace Antmicro.Renode.Peripherals.Miscellaneous
 
         private readonly uint id;
         private readonly int size;
+        private readonly int start;
         private readonly bool chipSelect;
         private readonly byte[] parameters;
         private readonly List<byte> received = new List<byte>();
         private readonly Dictionary<int, byte[]> sectors = new Dictionary<int, byte[]>();
 
         private const int SectorSize = 4096;
+        private const int BlockSize = 65536;
         private const int PageSize = 256;
 
         private enum Command : byte

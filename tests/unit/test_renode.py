@@ -72,8 +72,12 @@ def test_a_board_s_script(board: boards.Board, tmp_path: Path) -> None:
     lines = script(launch, "dev-1", STREAMS, "/dev/null").splitlines()
     assert 'mach create "dev-1"' in lines
     assert f'connector Connect sysbus.{board.renode.link} "l"' in lines
-    assert f"sysbus LoadELF {quoted(launch.image or '')}" in lines
-    assert f'macro reset "cpu VectorTableOffset {board.memory["flash"].base + 0x200:#x}"' in lines
+    if board.cpu.startswith("Cortex-M"):
+        assert f"sysbus LoadELF {quoted(launch.image or '')}" in lines
+        assert f'macro reset "cpu VectorTableOffset {board.memory["flash"].base + 0x200:#x}"' in lines
+    else:
+        assert f"sysbus LoadELF {quoted(tmp_path / 'rom.elf')}" in lines
+        assert f"    sysbus LoadELFSections {quoted(launch.image or '')}" in lines
     for part in board.parts if board.renode.simbus is None else ():
         attached = f'machine AttachLabPart "s" "{part.name}" sysbus.{board.renode.parts[part.name]} '
         assert [line for line in lines if line.startswith(attached)]

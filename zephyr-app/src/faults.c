@@ -1,6 +1,5 @@
 #include "faults.h"
 
-#include <cmsis_core.h>
 #include <stdio.h>
 #include <zephyr/arch/cpu.h>
 #include <zephyr/device.h>
@@ -33,10 +32,37 @@ static FUNC_NORETURN void fail(enum lab_boot_reason reason, const char *detail) 
     CODE_UNREACHABLE;
 }
 
+/* What differs between the processors: where a thread's stack pointer is while an interrupt is served, and
+ * what is kept of a program that failed. */
+#if CONFIG_ARM
+
+#include <cmsis_core.h>
+
+static uintptr_t thread_stack(void) {
+    return __get_PSP();
+}
+
+#define PROGRAM(frame) (unsigned)(frame)->basic.pc, (unsigned)(frame)->basic.lr
+
+#elif CONFIG_RISCV
+
+/* An exception uses the thread's own stack; an interrupt leaves the thread's stack pointer 16 bytes below the
+ * top of the interrupts' (arch/riscv/core/isr.S). */
+static uintptr_t thread_stack(void) {
+    if (!k_is_in_isr()) {
+        return (uintptr_t)__builtin_frame_address(0);
+    }
+    return *(uintptr_t *)(_kernel.cpus[0].irq_stack - 16);
+}
+
+#define PROGRAM(frame) (unsigned)(frame)->mepc, (unsigned)(frame)->ra
+
+#endif
+
 /* The guard below the stack raises no fault where an emulator has no MPU: then whatever happens next finds it
  * out. */
 static bool overflowed(void) {
-    return __get_PSP() < k_current_get()->stack_info.start;
+    return thread_stack() < k_current_get()->stack_info.start;
 }
 
 /* Zephyr's own would stop the board for good. */
@@ -56,8 +82,7 @@ void k_sys_fatal_error_handler(unsigned int reason, const struct arch_esf *frame
     }
     snprintf(detail, sizeof detail, "%s", cause);
     if (frame != NULL && as != LAB_BOOT_STACK_OVERFLOW) { /* after an overflow neither is to be trusted */
-        snprintf(detail, sizeof detail, "%s; pc %08x lr %08x", cause, (unsigned)frame->basic.pc,
-                 (unsigned)frame->basic.lr);
+        snprintf(detail, sizeof detail, "%s; pc %08x lr %08x", cause, PROGRAM(frame));
     }
     fail(as, detail);
 }

@@ -14,8 +14,14 @@
 
 extern const uint8_t lab_build_id[20];
 
-/* In a section of its own: it is measured apart, and nobody clears it at the start. */
-static uint8_t pool[CONFIG_LAB_POOL_SIZE] __attribute__((aligned(8), section(".pool,\"aw\",%nobits@")));
+/* In a section of its own: it is measured apart, and nobody clears it at the start. What GCC would say of the
+ * section becomes the assembler's comment. */
+#if CONFIG_ARM
+#define POOL ".pool,\"aw\",%nobits@"
+#else
+#define POOL ".pool,\"aw\",@nobits#"
+#endif
+static uint8_t pool[CONFIG_LAB_POOL_SIZE] __attribute__((aligned(8), section(POOL)));
 static struct lab_core core;
 
 static uint64_t millis(const struct lab_port *port) {
@@ -78,11 +84,20 @@ static void start_parts(void) {
 
 #endif
 
+/* Flash may be seen by the processor as it is, or through a cache, wherever that shows it. */
+#if DT_NODE_EXISTS(DT_NODELABEL(identity))
+#define DEVICE_IDENTITY      DT_REG_ADDR(DT_NODELABEL(identity))
+#define DEVICE_IDENTITY_SIZE DT_REG_SIZE(DT_NODELABEL(identity))
+#else
+#define DEVICE_IDENTITY      (CONFIG_FLASH_BASE_ADDRESS + FIXED_PARTITION_OFFSET(identity_partition))
+#define DEVICE_IDENTITY_SIZE FIXED_PARTITION_SIZE(identity_partition)
+#endif
+
 static const struct lab_port port = {
     .board = LAB_BOARD,
     .build_id = lab_build_id,
-    .identity = (const uint8_t *)(CONFIG_FLASH_BASE_ADDRESS + FIXED_PARTITION_OFFSET(identity_partition)),
-    .identity_size = FIXED_PARTITION_SIZE(identity_partition),
+    .identity = (const uint8_t *)DEVICE_IDENTITY,
+    .identity_size = DEVICE_IDENTITY_SIZE,
     .pool = pool,
     .pool_size = sizeof pool,
     .boot = &lab_boot,

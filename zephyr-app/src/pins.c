@@ -1,6 +1,5 @@
 #include "pins.h"
 
-#include <cmsis_core.h>
 #include <zephyr/drivers/gpio.h>
 #include <zephyr/drivers/i2c.h>
 #include <zephyr/drivers/led_strip.h>
@@ -19,6 +18,39 @@ static const struct gpio_dt_spec pins[] = {
     [PIN_BUTTON] = GPIO_DT_SPEC_GET(USER, button_gpios),
 };
 
+/* Cortex-M has a counter of the core's own cycles: there the system's clock may be as slow as 32 kHz. */
+#if CONFIG_CPU_CORTEX_M
+
+#include <cmsis_core.h>
+
+static void cycles_start(void) {
+    CoreDebug->DEMCR |= CoreDebug_DEMCR_TRCENA_Msk;
+    DWT->CTRL |= DWT_CTRL_CYCCNTENA_Msk;
+}
+
+static uint32_t cycles(void) {
+    return DWT->CYCCNT;
+}
+
+static uint32_t us_since(uint32_t start) {
+    return (cycles() - start) / (SystemCoreClock / 1000000u);
+}
+
+#else
+
+static void cycles_start(void) {
+}
+
+static uint32_t cycles(void) {
+    return k_cycle_get_32();
+}
+
+static uint32_t us_since(uint32_t start) {
+    return k_cyc_to_us_floor32(cycles() - start);
+}
+
+#endif
+
 void pins_start(void) {
     /* The buzzer sounds while its pin is low: it is silenced before anything else happens. */
     gpio_pin_configure(pins[PIN_BUZZER].port, pins[PIN_BUZZER].pin, GPIO_OUTPUT_HIGH);
@@ -26,8 +58,7 @@ void pins_start(void) {
     gpio_pin_configure(pins[PIN_RELAY].port, pins[PIN_RELAY].pin, GPIO_OUTPUT_LOW);
     gpio_pin_configure(pins[PIN_BUTTON].port, pins[PIN_BUTTON].pin,
                        GPIO_INPUT | (pins[PIN_BUTTON].dt_flags & (GPIO_PULL_UP | GPIO_PULL_DOWN)));
-    CoreDebug->DEMCR |= CoreDebug_DEMCR_TRCENA_Msk;
-    DWT->CTRL |= DWT_CTRL_CYCCNTENA_Msk;
+    cycles_start();
 }
 
 static enum lab_bus_status status(int error) {
@@ -80,15 +111,11 @@ enum lab_bus_status pins_read(const struct lab_port *port, uint8_t pin, bool *le
     return status(found < 0 ? found : 0);
 }
 
-/* ---- single wire. Timed by the core's cycle counter: the system's clock may be as slow as 32 kHz. */
-
-static uint32_t us_since(uint32_t start) {
-    return (DWT->CYCCNT - start) / (SystemCoreClock / 1000000u);
-}
+/* ---- single wire */
 
 /* How long the pin stays at `level`, in microseconds; 0 if longer than 200. */
 static uint16_t pulse(const struct gpio_dt_spec *pin, bool level) {
-    uint32_t start = DWT->CYCCNT;
+    uint32_t start = cycles();
     while ((gpio_pin_get_raw(pin->port, pin->pin) != 0) == level) {
         if (us_since(start) > 200) {
             return 0;
@@ -129,7 +156,7 @@ enum lab_bus_status pins_pulses(const struct lab_port *port, uint8_t pin, uint16
     /* High first, as the wire is when nobody drives it: so that there is an edge to be seen. */
     gpio_pin_configure(wire->port, wire->pin, GPIO_OUTPUT_HIGH);
     gpio_pin_set_raw(wire->port, wire->pin, 0);
-    uint32_t start = DWT->CYCCNT;
+    uint32_t start = cycles();
     while (us_since(start) < start_low_us) {
     }
     /* 41 pulses take 5 ms at most; an interrupt in between would look like a longer one. */

@@ -1,0 +1,46 @@
+//
+// The ESP32-C3's processor (Technical Reference Manual 1.1, chapter 1): RV32IMC with a few registers of its own.
+//
+using Antmicro.Renode.Core;
+using Antmicro.Renode.Peripherals.Bus;
+using Antmicro.Renode.Time;
+
+namespace Antmicro.Renode.Peripherals.CPU
+{
+    /// <remarks>
+    /// Its counter counts instructions, whatever event it was told to count. There is no user mode's view of the GPIOs,
+    /// and the physical memory attributes are kept but mean nothing.
+    /// </remarks>
+    public class ESP32C3 : RiscV32
+    {
+        public ESP32C3(IMachine machine) : base(machine, "rv32imc_zicsr_zifencei",
+            privilegedArchitecture: PrivilegedArchitecture.Priv1_10, privilegeLevels: PrivilegeLevels.MachineUser)
+        {
+            RegisterCustomCSR("mpcer", 0x7E0, PrivilegeLevel.Machine);
+            RegisterCustomCSR("mpcmr", 0x7E1, PrivilegeLevel.Machine);
+            RegisterCSR(0x7E2, () => (uint)(ExecutedInstructions - counted), value => counted = ExecutedInstructions - value, "mpccr");
+            for(var i = 0u; i < 16; i++)
+            {
+                RegisterCustomCSR("pma_cfg" + i, 0xBC0 + i, PrivilegeLevel.Machine);
+                RegisterCustomCSR("pma_addr" + i, 0xBD0 + i, PrivilegeLevel.Machine);
+            }
+        }
+
+        /// <summary>
+        /// Starts as if the boot loader had just put the program into memory: in the ROM, with the program's address in a0.
+        /// Call it after every reset.
+        /// </summary>
+        /// <param name="program">The program's first function.</param>
+        public void Boot(string program = "__esp_platform_start")
+        {
+            var bus = machine.SystemBus;
+            SetRegister((int)RiscV32Registers.X3, (uint)bus.GetSymbolAddress("__global_pointer$"));
+            SetRegister((int)RiscV32Registers.X10, (uint)bus.GetSymbolAddress(program));
+            PC = Rom;
+        }
+
+        private ulong counted;
+
+        private const uint Rom = 0x40000000;
+    }
+}

@@ -48,7 +48,8 @@ def demo() -> None:
         [row] = result["apps"]
         if row["state"] not in ("trial", "running"):
             raise LabError(f"the device refused the app: {row['reason']}")
-        _say(f"deployed it: {device['id']} says fib is {row['state']}, {row['memory']} bytes of its memory")
+        how = "running, on trial" if row["state"] == "trial" else row["state"]
+        _say(f"deployed it: {device['id']} says fib is {how}, {row['memory']} bytes of its memory")
         said = client.post(
             "devices", device["id"], "apps", "fib", "call", body={"function": "fib", "arguments": [20]}
         )

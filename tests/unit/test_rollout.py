@@ -135,6 +135,35 @@ async def test_every_device_gets_it_and_says_so(site: Site, fleet: Fleet, publis
     assert (arm["devices"], arm["confirmed"], arm["success"], arm["memory"]) == (3, 3, 1.0, 8192)
 
 
+async def test_how_far_a_transfer_is(site: Site, fleet: Fleet, publisher: Publisher) -> None:
+    await fleet.join("a")
+    held: list[tuple[m.Message, int]] = []
+    two = asyncio.Event()
+    firmware = fleet.firmware["a"]
+    answer = firmware.answer
+
+    def hold(message: m.Message, id: int) -> None:
+        if isinstance(message, m.DeployChunk) and message.offset >= 2048:
+            held.append((message, id))
+            if len(held) == 2:
+                two.set()
+        else:
+            answer(message, id)
+
+    firmware.answer = hold  # type: ignore[method-assign]
+    content = bytes([1, 120]) + bytes(4096 - 13)  # a custom section fills it up to 4 KiB
+    module = MODULE + b"\x00" + bytes([len(content) & 0x7F | 0x80, len(content) >> 7]) + content
+    id = await begin(site, publisher.sign("app", module))
+    await asyncio.wait_for(two.wait(), 10)
+    [device] = (await site.rollouts.show(id))["devices"]
+    assert (device["state"], device["percent"]) == ("transferring", 50)
+    firmware.answer = answer  # type: ignore[method-assign]
+    for message, number in held:
+        answer(message, number)
+    found = await over(site, id)
+    assert (found["devices"][0]["state"], found["devices"][0]["percent"]) == ("confirmed", None)
+
+
 async def test_a_batch_is_not_exceeded(site: Site, fleet: Fleet, publisher: Publisher) -> None:
     await fleet.join("a", "b", "c", "d", trial="hold")
     id = await begin(site, version(publisher, 1), batch=2)

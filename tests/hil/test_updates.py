@@ -16,6 +16,7 @@ import anyio
 import pytest
 
 from lab.home import Home
+from lab.lab import Lab
 from lab.pki import Authority
 from lab.wire import messages as m
 from tests.hil.test_session import Bench, Session, running
@@ -200,3 +201,16 @@ async def test_a_transfer_goes_on_after_a_power_cut(board: str, tmp_path: Path) 
         ack = await session.ask(lives.begin(1), m.Ack)
         assert (ack.code, ack.offset > 2048) == (m.ResultCode.DONE, True)
         await lives.update(bench, session, 1)
+
+
+@pytest.mark.native
+async def test_a_forgotten_device_is_as_new(tmp_path: Path) -> None:
+    home = Home(tmp_path / "lab")
+    flash = home.device("dev-1") / "flash.bin"
+    async with Lab(home) as lab:
+        await lab.up("native", name="dev-1")
+        await lab.down(["dev-1"])
+        assert flash.exists()
+        await lab.up("native", name="dev-1")
+        await lab.down(["dev-1"], forget=True)
+        assert not flash.exists()

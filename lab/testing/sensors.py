@@ -32,13 +32,15 @@ class Sensors:
 
     def __setitem__(self, name: str, value: Value) -> None:
         text = str(int(value)) if isinstance(value, bool) else str(value)
-        self._device.peripherals(lambda parts: parts.set(name, text))
+        bench, device = self._device.bench, self._device.id
+        bench.call(lambda: bench.lab.set_parts(device, [(name, text)]))
 
 
 class Part:
     """One part. Its attributes are its quantities, in the unit of its datasheet; text may name another one.
 
-    ``fault`` is what is wrong with it: ``none``, ``nack``, ``stuck``, ``unplugged``…, as the part allows.
+    ``fault`` is what is wrong with it: ``none``, ``nack``, ``stuck``, ``unplugged``…, as the part allows;
+    setting it is another spelling of the fault ``sensor.fail`` (`Device.faults`).
 
     :param device: the device it is attached to.
     :param name: what commands call it.

@@ -424,13 +424,23 @@ class Simbus:
     async def _answer(self, stream: ByteStream, sending: anyio.Lock) -> None:
         async for data in stream:
             answers = b"".join(
-                frame(bytes([body[0], body[1] | _ANSWER]) + self.peripherals.transact(body[1], body[2:]))
+                self._reply(body[0], body[1], body[2:])
                 for body in self._deframer.feed(data)
                 if len(body) >= 2
             )
             if answers:
                 async with sending:
                     await stream.send(answers)
+
+    def _reply(self, tag: int, operation: int, request: bytes) -> bytes:
+        """Return the frame that answers a request, if any does.
+
+        Where power has failed nothing does: the board must not get as far as to tell anyone before its reset.
+        """
+        answer = self.peripherals.transact(operation, request)
+        if answer[0] == Status.POWER_FAILED:
+            return b""
+        return frame(bytes([tag, operation | _ANSWER]) + answer)
 
 
 _U8, _U16, _U32 = Struct("<B"), Struct("<H"), Struct("<I")

@@ -12,8 +12,8 @@ for it. The ELF is our firmware for mps2-an385 and the match its first line. Wha
   It starts Renode before the test: that is in the whole command only.
 
 Run: .venv/bin/python benchmarks/kit.py [--runs 5] [--suite tests/hil/test_faults.py]…
-Installs pytest-embedded-qemu from PyPI into a virtual environment that ends with it. Figures to quote are to be
-taken on a quiet machine, with nobody at work in the checkout: a changed firmware is built within a test.
+Installs pytest-embedded-qemu from PyPI into a virtual environment that ends with it. Figures to quote are to
+be taken on a quiet machine, with nobody at work in the checkout: a changed firmware is built within a test.
 """
 
 from __future__ import annotations

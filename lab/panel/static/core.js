@@ -18,11 +18,11 @@ export function h(tag, attributes = {}, ...children) {
     else if (name in element && !inSvg && name !== "list" && name !== "form") element[name] = value;
     else element.setAttribute(name === "className" ? "class" : name, value === true ? "" : value);
   }
-  element.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  element.append(...children.flat(2).filter((child) => child !== null && child !== undefined && child !== false));
   return element;
 }
 export const fill = (element, ...children) =>
-  element.replaceChildren(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  element.replaceChildren(...children.flat(2).filter((child) => child !== null && child !== undefined && child !== false));
 
 export class Problem extends Error {
   constructor(body, status) {
@@ -154,6 +154,11 @@ export const day = (time) => new Date(time * 1000).toLocaleDateString();
 /** A log line of the API, as the event it was. */
 export const asEvent = (line) => ({ ...line, data: line.kind.endsWith(".log") ? { ...line.fields, text: line.text, level: line.level, component: line.component } : line.fields });
 export const number = (value, digits = 4) => Number(value.toPrecision(digits)).toString();
+
+/** A table that scrolls by itself where the screen is narrow, also by keyboard. */
+export const table = (label, heads, rows) => h("div", { className: "table-wrap", role: "region", "aria-label": label, tabIndex: 0 }, h("table", {},
+  h("thead", {}, h("tr", {}, heads.map((word) => word ? h("th", { scope: "col" }, word) : h("td", {})))),
+  h("tbody", {}, rows.map((cells) => h("tr", {}, cells.map((cell) => h("td", {}, cell)))))));
 
 /** Says an event in a few words, and how it is to be taken. */
 export function tell(event) {

@@ -1,5 +1,5 @@
 // One board: its picture, its sensors, its apps, what it says.
-import { $, action, api, asEvent, badge, bytes, clock, failed, fill, follow, h, may, number, operate, plot, quote, submit, tell, tone } from "/static/core.js";
+import { $, action, api, asEvent, badge, bytes, clock, failed, fill, follow, h, may, number, operate, plot, quote, submit, table, tell, tone } from "/static/core.js";
 import { Board } from "/static/board.js";
 
 const id = $("device").dataset.device;
@@ -30,16 +30,11 @@ function showApps(apps) {
     fill($("apps"), h("p", { className: "muted" }, "No app runs here. ", h("a", { href: "/wizard" }, "Write one"), "."));
     return;
   }
-  fill($("apps"), h("div", { className: "table-wrap" }, h("table", {},
-    h("thead", {}, h("tr", {}, ["App", "State", "Module", "Memory", "Why", ""].map((word) => h("th", { scope: "col" }, word)))),
-    h("tbody", {}, apps.map((app) => h("tr", {},
-      h("td", {}, h("strong", {}, app.name), app.version ? h("span", { className: "muted small" }, ` ${app.version}`) : null),
-      h("td", {}, badge(app.state)),
-      h("td", {}, bytes(app.size)),
-      h("td", {}, bytes(app.memory)),
-      h("td", {}, app.reason || ""),
-      h("td", {}, may("operator") ? h("button", { type: "button", className: "small", "aria-label": `Stop ${app.name}`, onclick: () => stop(app.name) }, "Stop") : ""),
-    ))))));
+  fill($("apps"), table("Apps", ["App", "State", "Module", "Memory", "Why", ""], apps.map((app) => [
+    [h("strong", {}, app.name), app.version ? h("span", { className: "muted small" }, ` ${app.version}`) : null],
+    badge(app.state), bytes(app.size), bytes(app.memory), app.reason || "",
+    may("operator") ? h("button", { type: "button", className: "small", "aria-label": `Stop ${app.name}`, onclick: () => stop(app.name) }, "Stop") : "",
+  ])));
 }
 
 const stop = (name) => api("DELETE", `${base}/apps/${quote(name)}`).catch(failed);

@@ -1,5 +1,5 @@
 // What is wrong now, and how the last hour went.
-import { $, api, bytes, clock, failed, fill, follow, h, may, number, plot, quote, submit, badge } from "/static/core.js";
+import { $, api, bytes, clock, failed, fill, follow, h, may, number, plot, quote, submit, table, badge } from "/static/core.js";
 
 const graphs = [
   ["Connected devices", "", "connected", (value) => String(Math.round(value))],
@@ -28,11 +28,9 @@ async function showPlugins() {
     fill($("plugins"), h("p", { className: "muted below" }, "No gateway node is watched. Add one that runs on this machine (", h("code", {}, "lab node"), ") by its port."), addNode());
     return;
   }
-  fill($("plugins"), h("div", { className: "table-wrap" }, h("table", {},
-    h("thead", {}, h("tr", {}, ["Node", "Plugin", "State", "What it says"].map((word) => h("th", { scope: "col" }, word)))),
-    h("tbody", {}, nodes.flatMap((node) => node.error ? [h("tr", {}, h("td", {}, node.name), h("td", {}, "–"), h("td", {}, badge("error")), h("td", {}, node.error))]
-      : plugins.filter((plugin) => plugin.node === node.name).map((plugin) => h("tr", {}, h("td", {}, node.name), h("td", {}, plugin.name), h("td", {}, badge(plugin.state)), h("td", {}, plugin.error || "")))))),
-  ), addNode());
+  fill($("plugins"), table("Plugins", ["Node", "Plugin", "State", "What it says"], nodes.flatMap((node) => node.error
+    ? [[node.name, "–", badge("error"), node.error]]
+    : plugins.filter((plugin) => plugin.node === node.name).map((plugin) => [node.name, plugin.name, badge(plugin.state), plugin.error || ""]))), addNode());
 }
 
 function addNode() {

@@ -1,5 +1,5 @@
 // Rollouts, with the progress of every device, and two versions side by side.
-import { $, action, api, badge, bytes, clock, failed, fill, follow, h, may, number, quote, submit } from "/static/core.js";
+import { $, action, api, badge, bytes, clock, failed, fill, follow, h, may, number, quote, submit, table } from "/static/core.js";
 
 const TONES = { confirmed: "ok", transferring: "warn", trial: "warn", "rolled-back": "bad", failed: "bad" };
 const rollouts = new Map();
@@ -54,13 +54,12 @@ function card(rollout) {
     h("div", {}, bar(rollout.counts, rollout.total)),
     rollout.arms?.b ? h("div", { className: "arms" }, Object.entries(rollout.arms).map(([name, figures]) => arm(name, figures))) : null,
     rollout.devices ? h("details", { open: rollout.total <= 12 }, h("summary", {}, `${rollout.total} ${rollout.total === 1 ? "device" : "devices"}`),
-      h("div", { className: "table-wrap" }, h("table", {},
-        h("thead", {}, h("tr", {}, ["Device", "Arm", "State", "Progress", "Why"].map((word) => h("th", { scope: "col" }, word)))),
-        h("tbody", {}, rollout.devices.map((each) => h("tr", {},
-          h("td", {}, h("a", { href: `/devices/${quote(each.device)}` }, each.device)), h("td", {}, each.arm.toUpperCase()),
-          h("td", {}, h("span", { className: `state ${TONES[each.state] ?? ""}` }, each.state)),
-          h("td", {}, each.percent === null ? "" : h("progress", { max: 100, value: each.percent, "aria-label": `Transfer to ${each.device}` })),
-          h("td", {}, each.reason ?? ""))))))) : null);
+      table(`Devices of rollout ${id}`, ["Device", "Arm", "State", "Progress", "Why"], rollout.devices.map((each) => [
+        h("a", { href: `/devices/${quote(each.device)}` }, each.device), each.arm.toUpperCase(),
+        h("span", { className: `state ${TONES[each.state] ?? ""}` }, each.state),
+        each.percent === null ? "" : h("progress", { max: 100, value: each.percent, "aria-label": `Transfer to ${each.device}` }),
+        each.reason ?? "",
+      ]))) : null);
 }
 
 function draw() {

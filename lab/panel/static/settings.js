@@ -1,9 +1,7 @@
 // The gateway, certificates, tokens, and what administrators did.
-import { $, action, api, badge, clock, day, failed, fill, h, may, quote, submit, toast } from "/static/core.js";
+import { $, action, api, badge, clock, day, failed, fill, h, may, quote, submit, table, toast } from "/static/core.js";
 
-const grid = (heads, rows, empty) => rows.length ? h("div", { className: "table-wrap" }, h("table", {},
-  h("thead", {}, h("tr", {}, heads.map((word) => h("th", { scope: "col" }, word)))),
-  h("tbody", {}, rows.map((cells) => h("tr", {}, cells.map((cell) => h("td", {}, cell))))))) : h("p", { className: "muted" }, empty);
+const grid = (label, heads, rows, empty) => rows.length ? table(label, heads, rows) : h("p", { className: "muted" }, empty);
 
 async function showGateway() {
   const gateway = await api("GET", "gateway");
@@ -17,7 +15,7 @@ action($("gateway-restart"), async () => { await api("POST", "gateway/restart");
 
 async function showCertificates() {
   const { certificates } = await api("GET", "certificates");
-  fill($("certificates"), grid(["Device", "Serial", "Expires", "State", ""], certificates.map((each) => [
+  fill($("certificates"), grid("Certificates", ["Device", "Serial", "Expires", "State", ""], certificates.map((each) => [
     each.device, h("code", {}, each.serial.slice(0, 12)), day(each.expires), badge(each.revoked ? "revoked" : "good"),
     !may("admin") ? "" : each.revoked
       ? h("button", { type: "button", className: "small", "aria-label": `Issue a new certificate for ${each.device}`, onclick: () => api("POST", `certificates/${quote(each.device)}`).then(showCertificates).catch(failed) }, "Issue anew")
@@ -28,7 +26,7 @@ async function showCertificates() {
 async function showTokens() {
   if (!may("admin")) return;
   const { tokens } = await api("GET", "tokens");
-  fill($("tokens"), grid(["Name", "Role", "Made", ""], tokens.map((each) => [each.name, each.role, day(each.created),
+  fill($("tokens"), grid("Tokens", ["Name", "Role", "Made", ""], tokens.map((each) => [each.name, each.role, day(each.created),
     h("button", { type: "button", className: "small danger", "aria-label": `Revoke ${each.name}`, onclick: () => api("DELETE", `tokens/${quote(each.name)}`).then(showTokens).catch(failed) }, "Revoke")]),
   "None: only who can read the lab's folder gets in."));
 }
@@ -44,7 +42,7 @@ async function showAudit() {
   const found = await api("GET", "audit?limit=50").catch(() => null);
   if (!found) return;
   $("audit-card").hidden = false;
-  fill($("audit"), grid(["Time", "Who", "What", "On", "Result"], found.rows.map((row) => [`${day(row.time)} ${clock(row.time)}`, row.who, row.action, row.target, row.reason ? `${row.result}: ${row.reason}` : row.result]), "Nothing yet."));
+  fill($("audit"), grid("Audit", ["Time", "Who", "What", "On", "Result"], found.rows.map((row) => [`${day(row.time)} ${clock(row.time)}`, row.who, row.action, row.target, row.reason ? `${row.result}: ${row.reason}` : row.result]), "Nothing yet."));
 }
 
 Promise.all([showGateway(), showCertificates(), showTokens(), showAudit()]).catch(failed);

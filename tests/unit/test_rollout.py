@@ -45,7 +45,7 @@ def publisher(tmp_path: Path) -> Publisher:
 
 def version(publisher: Publisher, number: int) -> Package:
     return publisher.sign(
-        "app", MODULE + bytes([0, 1, number]), version=f"{number}.0.0", sequence=number, trial_seconds=1
+        "app", MODULE + bytes([0, 2, 0, number]), version=f"{number}.0.0", sequence=number, trial_seconds=1
     )
 
 

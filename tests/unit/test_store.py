@@ -110,7 +110,7 @@ async def test_old_versions_are_dropped_unless_something_names_them(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stores, "KEPT_VERSIONS", 3)
-    versions = [Package.unsigned("app", MODULE + bytes([0, 1, number])) for number in range(8)]
+    versions = [Package.unsigned("app", MODULE + bytes([0, 2, 0, number])) for number in range(8)]
     other = Package.unsigned("other", versions[1].module)
     async with Store(home) as store:
         await store.save_device(device())

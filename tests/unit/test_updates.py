@@ -46,7 +46,7 @@ def publisher(tmp_path: Path) -> Publisher:
 
 def version(publisher: Publisher, number: int) -> Package:
     """Return a version of the app; each has a module of its own."""
-    return publisher.sign("app", MODULE + bytes([0, 1, number]), version=f"{number}.0.0", sequence=number)
+    return publisher.sign("app", MODULE + bytes([0, 2, 0, number]), version=f"{number}.0.0", sequence=number)
 
 
 async def test_the_device_gets_the_envelope_and_its_word_is_passed_on(

@@ -36,7 +36,9 @@ namespace Antmicro.Renode.Peripherals.UART
             {
             case Registers.Fifo:
                 byte character;
-                return TryGetCharacter(out character) ? character : 0u;
+                TryGetCharacter(out character); // 0 if there is none
+                Update();
+                return character;
             case Registers.RawInterrupts:
                 return Raw;
             case Registers.MaskedInterrupts:

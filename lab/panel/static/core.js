@@ -199,6 +199,9 @@ export function plot(title, unit, format = (value) => number(value), whole = fal
   let chart = null;
   const draw = () => {
     if (!box.isConnected) return;
+    const now = data[1].at(-1);
+    value.textContent = now === undefined || now === null ? "–" : `${format(now)} ${unit}`;
+    if (data[0].length < 2) return; // one point has no time axis
     if (!chart) {
       const axis = { stroke: () => colour("--muted"), grid: { stroke: () => colour("--line"), width: 1 }, ticks: { show: false }, font: "12px sans-serif" };
       chart = new window.uPlot({
@@ -213,8 +216,6 @@ export function plot(title, unit, format = (value) => number(value), whole = fal
     } else {
       chart.setData(data);
     }
-    const now = data[1].at(-1);
-    value.textContent = now === undefined || now === null ? "–" : `${format(now)} ${unit}`;
     chart.root.setAttribute("aria-label", `${title}, now ${value.textContent}`);
   };
   return {

@@ -1,0 +1,109 @@
+/* For tests of the ESP32-C3's ROM, its loader and its interrupts: each letter on UART0 is answered with a
+ * line. */
+#include <stdbool.h>
+#include <stdint.h>
+
+#define REGISTER(address) (*(volatile uint32_t *)(address))
+#define FIFO              REGISTER(0x60000000)
+#define UART_INT_ENABLE   REGISTER(0x6000000c)
+#define UART_INT_CLEAR    REGISTER(0x60000010)
+#define UART_STATUS       REGISTER(0x6000001c)
+#define SYSTIMER_CONF     REGISTER(0x60023000)
+#define SYSTIMER_TARGET   REGISTER(0x60023034)
+#define SYSTIMER_LOAD     REGISTER(0x60023050)
+#define SYSTIMER_ENABLE   REGISTER(0x60023064)
+#define SYSTIMER_CLEAR    REGISTER(0x6002306c)
+#define SOURCES_0         REGISTER(0x600c20f8)
+#define SOURCES_1         REGISTER(0x600c20fc)
+
+#define SOURCE_UART0    21
+#define SOURCE_SYSTIMER 37
+
+/* Found at the ROM's addresses, as Espressif's linker scripts have them. */
+int ets_printf(const char *format, ...);
+void ets_delay_us(uint32_t us);
+void *memmove(void *to, const void *from, uint32_t size);
+int strcmp(const char *one, const char *other);
+uint32_t rtc_get_reset_reason(int processor);
+void software_reset_cpu(int processor);
+void intr_matrix_set(int processor, uint32_t source, uint32_t interrupt);
+void esprv_intc_int_enable(uint32_t mask);
+void esprv_intc_int_set_priority(int interrupt, int priority);
+void esprv_intc_int_set_threshold(int threshold);
+void not_in_the_rom(void);
+
+static volatile uint32_t ticks;
+static volatile int letter = -1;
+static uint32_t initialized = 1000;
+static uint32_t kept __attribute__((section(".noinit")));
+
+/* The matrix's status says who it was: mcause has the line's number. */
+void __attribute__((interrupt)) trap(void) {
+    if ((SOURCES_1 & 1u << (SOURCE_SYSTIMER - 32)) != 0) {
+        SYSTIMER_CLEAR = 1;
+        ticks++;
+    }
+    if ((SOURCES_0 & 1u << SOURCE_UART0) != 0) {
+        letter = (int)FIFO;
+        UART_INT_CLEAR = 0x100;
+    }
+}
+
+static void connect(uint32_t source, int interrupt) {
+    intr_matrix_set(0, source, (uint32_t)interrupt);
+    esprv_intc_int_set_priority(interrupt, 1);
+    esprv_intc_int_enable(1u << interrupt);
+}
+
+static void answer(int what) {
+    static volatile float one = 1.5f, other = 2.25f;
+    char text[8] = "abcdef";
+    uint32_t before;
+    switch (what) {
+    case 'm':
+        memmove(text + 1, text, 4);
+        ets_printf("memmove %s, strcmp %d, times %d\n", text, strcmp(text, "aabcdf") < 0,
+                   (int)(one * other * 1000));
+        break;
+    case 'd':
+        before = ticks;
+        ets_delay_us(10000);
+        ets_printf("ticks %u\n", (unsigned)(ticks - before));
+        break;
+    case 'k':
+        ets_printf("initialized %u kept %u reason %u\n", (unsigned)initialized++, (unsigned)kept++,
+                   (unsigned)rtc_get_reset_reason(0));
+        break;
+    case 'r':
+        software_reset_cpu(0);
+        break;
+    case 'x':
+        not_in_the_rom();
+        break;
+    default:
+        break;
+    }
+}
+
+void start(void) {
+    __asm__ volatile("csrw mtvec, %0" ::"r"(trap));
+    connect(SOURCE_SYSTIMER, 3);
+    connect(SOURCE_UART0, 4);
+    esprv_intc_int_set_threshold(1);
+    UART_INT_ENABLE = 0x100;
+    SYSTIMER_TARGET = 1u << 30 | 16000; /* each millisecond */
+    SYSTIMER_LOAD = 1;
+    SYSTIMER_ENABLE = 1;
+    SYSTIMER_CONF |= 1u << 24;
+    __asm__ volatile("csrsi mstatus, 8");
+    ets_printf("ready\n");
+    for (;;) {
+        if (letter >= 0) {
+            int what = letter;
+            letter = -1;
+            answer(what);
+        } else {
+            __asm__ volatile("wfi");
+        }
+    }
+}

@@ -13,7 +13,7 @@ import signal
 import socket
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -26,7 +26,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from lab.device import Device
 from lab.engines import OwnProcess
 from lab.engines.native import FLASH_FILE, NativeMachine
-from lab.errors import LabError, UsageError
+from lab.errors import LabError, LabTimeoutError, UsageError
 from lab.events import Events
 from lab.gateway import Gateway
 from lab.line import Corrupt, Delay, Disturbance, Drop, Hits, Line, Slow, Way
@@ -41,6 +41,7 @@ DEVICE, GATEWAY = "device", "gateway"
 ENGINES = ("native", "qemu", "renode", "serial")
 LONGEST = 86400.0
 """Seconds a fault may be asked to last; without that it lasts until it is cleared."""
+_MOMENT = 10.0  # s
 
 
 Direction = Literal["up", "down", "both"]
@@ -317,7 +318,8 @@ class MachineKill(Fault):
     async def begin(self, site: Site, spent: Callable[[], None]) -> None:
         """Kill it, and return when the lab has noticed."""
         _process(site).send_signal(signal.SIGKILL)
-        await site.powered.ended.wait()
+        with _at_once(f"{site.powered.id} did not end"):
+            await site.powered.ended.wait()
 
 
 class MachineHang(Fault):
@@ -335,6 +337,19 @@ class MachineHang(Fault):
             process.send_signal(signal.SIGCONT)
 
         return Effect(undo)
+
+
+@contextlib.contextmanager
+def _at_once(complaint: str) -> Iterator[None]:
+    """Bound what takes a moment: nothing else can be done to a lab's faults meanwhile.
+
+    :raises LabTimeoutError: it takes longer.
+    """
+    try:
+        with anyio.fail_after(_MOMENT):
+            yield
+    except TimeoutError as error:
+        raise LabTimeoutError(f"{complaint} within {_MOMENT:g} s", hint="see if it hangs: lab ps") from error
 
 
 def _process(site: Site) -> OwnProcess:
@@ -505,8 +520,9 @@ class FlashPowerCut(Fault):
 
         async def undo() -> None:
             part.power_cut = before
-            if not left:
-                await device.machine.reset()
+            if not left and device.exit is None:
+                with _at_once(f"{device.id} did not take its reset"):
+                    await device.machine.reset()
                 device.console.mark_boot()
 
         part.power_cut = lasts

@@ -533,11 +533,16 @@ class Lab:
             )
         assert device.exit is not None
         with anyio.CancelScope(shield=True):
-            await self._faults.clear(device, why="the device has ended")
+            await self._end_faults(device)
         self._powered.pop(device.id, None)
         if not device.exit.asked:
             self._ended[device.id] = device
             log.warning("a board ended by itself", device=device.id, reason=device.exit.reason)
+
+    async def _end_faults(self, device: Device) -> None:
+        """End the faults of a device whose machine is gone: before, one may wait for it and hold this up."""
+        asked = device.exit is not None and device.exit.asked
+        await self._faults.clear(device, why=f"the device {'is switched off' if asked else 'has ended'}")
 
     async def _first_connection(self, device: Device) -> None:
         """Return when a device is connected.
@@ -564,9 +569,9 @@ class Lab:
 
         async def stop(device: Device) -> None:
             if device.started:
-                await self._faults.clear(device, why="the device is switched off")
                 await device.machine.stop()
                 await device.ended.wait()
+                await self._end_faults(device)
             self._powered.pop(device.id, None)
 
         await _together([partial(stop, device) for device in devices])

@@ -13,8 +13,9 @@ import pytest
 
 from lab import boards, faults, paths
 from lab.device import Device
+from lab.engines import Exit
 from lab.engines._process import Process
-from lab.errors import UsageError
+from lab.errors import LabTimeoutError, UsageError
 from lab.gateway import Gateway
 from lab.peripherals import Operation, Status
 from lab.peripherals.parts.nor_flash import NorFlash
@@ -207,6 +208,25 @@ def test_power_fails_amid_an_operation(bench: Bench) -> None:
     assert bench.device.peripherals.transact(Operation.RESET, b"")[0] == Status.DONE
     assert bench.read(16, 10) == b"half \xff\xff\xff\xff\xff"
     assert bench.program(32, b"again") is Status.DONE
+
+
+def test_a_board_that_does_not_take_its_reset_is_said(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(faults, "_MOMENT", 0.01)
+    monkeypatch.setattr(bench.machine, "reset", anyio.sleep_forever)
+    effect = bench.begin("flash.power-cut")
+    assert effect
+    assert bench.program(0, b"half of it") is Status.POWER_FAILED
+    with pytest.raises(LabTimeoutError, match="did not take its reset"):
+        anyio.run(effect.undo)
+
+
+def test_a_power_cut_of_a_board_that_ended_meanwhile_resets_nothing(bench: Bench) -> None:
+    effect = bench.begin("flash.power-cut")
+    assert effect
+    assert bench.program(0, b"half of it") is Status.POWER_FAILED
+    bench.device.exit = Exit(-9, "killed", asked=False)
+    anyio.run(effect.undo)
+    assert bench.machine.count == 0
 
 
 def test_a_power_cut_that_is_cleared_before_it_came_resets_nothing(bench: Bench) -> None:

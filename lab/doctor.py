@@ -69,7 +69,7 @@ CHECKS = (
         + apt_install("rustc", "libstd-rust-dev-wasm32", "lld"),
         required=False,
     ),
-    Check("npm", "npm", "apps written in AssemblyScript, the panel's plots", apt_install("npm"), required=False),
+    Check("npm", "npm", "AssemblyScript apps, the panel's plots", apt_install("npm"), required=False),
     Check("Chromium", "chromium", "the panel's tests", apt_install("chromium"), required=False),
     Check(
         "Renode",

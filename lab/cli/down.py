@@ -17,7 +17,7 @@ def down(
         list[str] | None, typer.Argument(metavar="[ID]...", help="These devices only; else the whole lab.")
     ] = None,
     forget: Annotated[
-        bool, typer.Option("--forget", help="Drop these devices from the registry too, and erase their flash.")
+        bool, typer.Option("--forget", help="Drop them from the registry too, and erase their flash.")
     ] = False,
 ) -> None:
     """Cut the power of devices; without an ID, of all, and end the lab's daemon. State on disk stays."""

@@ -586,9 +586,7 @@ def parse(name: str, parameters: Mapping[str, object]) -> Fault:
 
     :raises UsageError: there is no such fault, or its parameters are wrong; the hint says what is right.
     """
-    kind = _KINDS.get(name)
-    if kind is None:
-        raise UsageError(f"there is no fault {name!r}", hint=f"There is: {', '.join(_KINDS)}.")
+    kind = _kind(name)
     try:
         return TypeAdapter(kind).validate_python(dict(parameters))
     except ValidationError as error:
@@ -598,6 +596,22 @@ def parse(name: str, parameters: Mapping[str, object]) -> Fault:
             f"{name}: {key}{': ' if key else ''}{first['msg']}",
             hint=f"It takes: {', '.join(_words(row) for row in _parameters(kind)) or 'nothing'}.",
         ) from None
+
+
+def why_not(name: str, engine: str) -> str | None:
+    """Return why boards of an engine cannot have a fault; None if they can.
+
+    :raises UsageError: there is no such fault.
+    """
+    why = _kind(name).cannot.get(engine)
+    return why and f"engine {engine!r} cannot do {name}: {why}"
+
+
+def _kind(name: str) -> type[Fault]:
+    kind = _KINDS.get(name)
+    if kind is None:
+        raise UsageError(f"there is no fault {name!r}", hint=f"There is: {', '.join(_KINDS)}.")
+    return kind
 
 
 def known() -> list[Json]:
@@ -791,7 +805,7 @@ def _check(device: Device | None, fault: Fault, duration: float | None) -> None:
         raise UsageError(
             f"{fault.name} is nothing a {target} can have", hint=f"It is for a {' or '.join(fault.targets)}."
         )
-    if device and (why := fault.cannot.get(device.board.engine)):
-        raise UsageError(f"engine {device.board.engine!r} cannot do {fault.name}: {why}")
+    if device and (why := why_not(fault.name, device.board.engine)):
+        raise UsageError(why)
     if duration is not None and not 0 < duration <= LONGEST:
         raise UsageError(f"a fault cannot last {duration:g} s", hint=f"More than 0, at most {LONGEST:g} s.")

@@ -21,6 +21,7 @@ from robot.api import logger
 from robot.api.deco import keyword, library
 from robot.libraries.BuiltIn import BuiltIn, RobotNotRunningError
 
+from lab import faults
 from lab.errors import LabError
 from lab.gateway.rollout import Plan
 from lab.home import Home
@@ -543,6 +544,16 @@ class LabLibrary:
         """
         seconds = None if duration is None else duration.total_seconds()
         self._faults(device).set(fault, duration=seconds, **parameters)
+
+    @keyword
+    def skip_unless_fault_is_possible(self, fault: str, device: str | None = None) -> None:
+        """Skips the test, with the reason, where the device's engine cannot have a fault.
+
+        It cannot kill one board of a Renode process that others share, for example.
+        """
+        why = faults.why_not(fault, self._find(device).engine)
+        if why:
+            BuiltIn().skip(why)
 
     @keyword
     def clear_faults(self, fault: str | None = None, device: str | None = None) -> None:

@@ -14,17 +14,22 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import math
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
+import anyio
+from anyio.abc import TaskGroup
 from fastapi import Depends
 from starlette.requests import HTTPConnection
+from starlette.websockets import WebSocket
 
 from lab.api.context import the_lab
 from lab.api.problems import Refused
@@ -37,6 +42,8 @@ OWNER = "owner"
 """Who bears the daemon's own token."""
 """A cookie's name; a lab adds its own mark, as browsers keep one jar for all ports of a machine."""
 CSRF_HEADER = "x-csrf-token"
+WITHDRAWN = 4401
+"""What a WebSocket is closed with when its client is let in no more (RFC 6455, section 7.4.2)."""
 _SETTING = "api-tokens"
 _LINK_SECONDS = 120.0
 _SESSION_SECONDS = 12 * 3600.0
@@ -72,11 +79,13 @@ class Principal:
     :param name: of the token.
     :param role: what it may.
     :param csrf: the session's CSRF token, if the request came with a browser's cookie.
+    :param proof: the digest of the token or cookie that it came with.
     """
 
     name: str
     role: Role
     csrf: str = ""
+    proof: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +154,7 @@ class Gatekeeper:
         self._tokens: dict[str, dict[str, Any]] | None = None
         self._links: dict[str, tuple[Principal, float]] = {}
         self._sessions: dict[str, _Session] = {}
+        self._withdrawn = anyio.Event()
         self._requests = _Buckets(limits.rate, limits.burst, clock)
         self._failures = _Buckets(0.5, limits.failures, clock)
 
@@ -184,6 +194,7 @@ class Gatekeeper:
         await self._store.save_setting(_SETTING, known)
         for cookie in [key for key, kept in self._sessions.items() if kept.principal.name == name]:
             del self._sessions[cookie]
+        self._note_withdrawal()
 
     async def of_token(self, token: str) -> Principal | None:
         """Return whose token this is."""
@@ -191,10 +202,10 @@ class Gatekeeper:
         found = None
         # All are compared, each in constant time: how long it takes tells nothing.
         if hmac.compare_digest(digest, self._own):
-            found = Principal(OWNER, Role.ADMIN)
+            found = Principal(OWNER, Role.ADMIN, proof=digest)
         for name, entry in (await self._load()).items():
             if hmac.compare_digest(digest, entry["digest"]):
-                found = Principal(name, Role.of(entry["role"]))
+                found = Principal(name, Role.of(entry["role"]), proof=digest)
         return found
 
     # -- browsers
@@ -217,19 +228,44 @@ class Gatekeeper:
         now = self._clock()
         self._sessions = {key: kept for key, kept in self._sessions.items() if kept.ends > now}
         cookie = secrets.token_urlsafe(32)
-        self._sessions[_digest(cookie)] = _Session(
-            Principal(principal.name, principal.role, secrets.token_urlsafe(32)), now + _SESSION_SECONDS
+        proof = _digest(cookie)
+        self._sessions[proof] = _Session(
+            Principal(principal.name, principal.role, secrets.token_urlsafe(32), proof),
+            now + _SESSION_SECONDS,
         )
         return cookie
 
     def end(self, cookie: str) -> None:
         """End a browser's session."""
         self._sessions.pop(_digest(cookie), None)
+        self._note_withdrawal()
 
     def of_cookie(self, cookie: str) -> Principal | None:
         """Return whose session this is."""
         session = self._sessions.get(_digest(cookie))
         return session.principal if session and session.ends > self._clock() else None
+
+    async def until_withdrawn(self, principal: Principal) -> None:
+        """Return once what a principal came with is good no more: a token revoked, a session over."""
+        while True:
+            withdrawn = self._withdrawn
+            left = await self._left(principal)
+            if left <= 0:
+                return
+            with anyio.move_on_after(left):
+                await withdrawn.wait()
+
+    async def _left(self, principal: Principal) -> float:
+        """Return for how many seconds a principal's proof is good."""
+        if principal.csrf:
+            session = self._sessions.get(principal.proof)
+            return session.ends - self._clock() if session else 0.0
+        known = {self._own, *(entry["digest"] for entry in (await self._load()).values())}
+        return math.inf if principal.proof in known else 0.0
+
+    def _note_withdrawal(self) -> None:
+        self._withdrawn.set()
+        self._withdrawn = anyio.Event()
 
     # -- requests
 
@@ -338,6 +374,24 @@ async def authorize(connection: HTTPConnection) -> Principal:
 
 Who = Annotated[Principal, Depends(authorize)]
 """Annotate a route's parameter with this to be told who asks."""
+
+
+@asynccontextmanager
+async def while_admitted(socket: WebSocket, who: Principal) -> AsyncIterator[TaskGroup]:
+    """Group the tasks that serve an open WebSocket; end them, and close it, when `who` is let in no more."""
+    withdrawn = False
+    async with anyio.create_task_group() as tasks:
+
+        async def watch() -> None:
+            nonlocal withdrawn
+            await gatekeeper(socket).until_withdrawn(who)
+            withdrawn = True
+            tasks.cancel_scope.cancel()
+
+        tasks.start_soon(watch)
+        yield tasks
+    if withdrawn:
+        await socket.close(WITHDRAWN, "its token was revoked, or its session has ended")
 
 
 def needs(role: Role) -> Any:

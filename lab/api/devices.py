@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import anyio
 from fastapi import APIRouter, Query, Request, WebSocket, WebSocketDisconnect
 from fastapi.responses import Response
 from pydantic import BaseModel, Field
 
-from lab.api.auth import Role, needs
+from lab.api.auth import Role, Who, needs, while_admitted
 from lab.api.context import TheLab
 from lab.api.operations import operate
 from lab.errors import LabError
@@ -151,7 +150,7 @@ async def pair(lab: TheLab, what: PairingRequest) -> Json:
 
 
 @router.websocket("/devices/{device}/console", dependencies=[needs(Role.OPERATOR)])
-async def console(lab: TheLab, socket: WebSocket, device: str, history: bool = True) -> None:
+async def console(lab: TheLab, socket: WebSocket, who: Who, device: str, history: bool = True) -> None:
     """Carry a device's console: binary messages both ways."""
     try:
         line = lab.console(device)
@@ -159,7 +158,7 @@ async def console(lab: TheLab, socket: WebSocket, device: str, history: bool = T
         await socket.close(1008, error.message[:120])
         return
     await socket.accept()
-    async with anyio.create_task_group() as tasks:
+    async with while_admitted(socket, who) as tasks:
 
         async def type_in() -> None:
             try:

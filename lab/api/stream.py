@@ -10,6 +10,8 @@ Each message is a JSON array of frames, in order:
 | `{"parts": {"device": ID, "parts": {…}, "quantities": […]}}` | first, and when a watched device's changed |
 | `{"sample": {…}}` | the lab's load, each five seconds, to who asks for it |
 
+It is closed with 4401 when its client's token is revoked, or its session ends.
+
 A client that lost its connection comes back with the number of the last event it saw. Descriptions, parts
 and samples are states, not history: the newest comes when it is connected again.
 """
@@ -25,6 +27,7 @@ import anyio
 from fastapi import APIRouter, Query, WebSocket, WebSocketDisconnect
 
 from lab.api import parts
+from lab.api.auth import Who, while_admitted
 from lab.api.context import TheLab, TheMonitor
 from lab.errors import LabError
 from lab.events import Event
@@ -97,6 +100,7 @@ class Client:
 @router.websocket("/stream")
 async def stream(
     socket: WebSocket,
+    who: Who,
     lab: TheLab,
     monitor: TheMonitor,
     since: Annotated[int | None, Query(ge=0)] = None,
@@ -115,7 +119,7 @@ async def stream(
     gauge.inc()
     client = Client(socket)
     try:
-        async with anyio.create_task_group() as tasks:
+        async with while_admitted(socket, who) as tasks:
 
             async def until_gone() -> None:
                 while (await socket.receive())["type"] != "websocket.disconnect":

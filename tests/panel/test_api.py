@@ -8,14 +8,16 @@ import json
 import socket
 import ssl
 import subprocess
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 import websockets
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from lab.api.auth import WITHDRAWN
 from tests.panel.conftest import Running
 
 pytestmark = [pytest.mark.hil, pytest.mark.native]
@@ -154,6 +156,40 @@ def test_no_other_site_may_open_a_websocket(lab: Running, dut: str, path: str) -
     assert asyncio.run(_open(url, {**cookie, **foreign})) == 403
     assert asyncio.run(_open(url, cookie)) == 403
     assert asyncio.run(_open(url, own)) in (401, 429)
+
+
+async def _close_code(lab: Running, path: str, headers: dict[str, str], withdraw: Any) -> int:
+    url = f"{lab.url.replace('http', 'ws')}/api/v1/{path}"
+    async with asyncio.timeout(30), websockets.connect(url, additional_headers=headers) as socket:
+        await socket.recv()  # it is open, and has begun
+        await asyncio.to_thread(withdraw)
+        with pytest.raises(ConnectionClosed):
+            while True:
+                await socket.recv()
+        assert socket.close_code is not None
+        return socket.close_code
+
+
+@pytest.mark.parametrize("path", ["stream?since=0", "devices/dut/console"])
+def test_a_websocket_ends_with_what_it_came_by(lab: Running, dut: str, path: str) -> None:
+    def closed(headers: dict[str, str], withdraw: Any) -> int:
+        return asyncio.run(_close_code(lab, path, headers, withdraw))
+
+    def revoke() -> None:
+        lab.cli("token", "revoke", "operator")
+
+    bearer = {"Authorization": f"Bearer {token(lab, 'operator')}"}
+    assert closed(bearer, revoke) == WITHDRAWN
+
+    secret = token(lab, "operator")  # a browser's session goes with the token that began it
+    with httpx.Client(base_url=lab.url) as client:
+        cookie = client.post("/login", data={"token": secret}).headers["set-cookie"].partition(";")[0]
+    assert closed({"Cookie": cookie, "Origin": lab.url}, revoke) == WITHDRAWN
+
+    browser, other = Browser(lab), Browser(lab)
+    log_out = partial(browser.client.post, "/logout", headers={"X-CSRF-Token": browser.csrf})
+    assert closed({"Cookie": browser.cookie, "Origin": lab.url}, log_out) == WITHDRAWN
+    assert other.client.get("/api/v1/lab").status_code == 200
 
 
 # -- what

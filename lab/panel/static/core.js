@@ -2,6 +2,7 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 const meta = (name) => document.querySelector(`meta[name="${name}"]`)?.content ?? "";
+const WITHDRAWN = 4401; // lab/api/auth.py
 const RANK = { viewer: 1, operator: 2, admin: 3 };
 
 export const role = meta("role");
@@ -107,8 +108,9 @@ export function follow(on, options = {}) {
         for (const [kind, value] of Object.entries(frame)) on[kind]?.(value);
       }
     };
-    socket.onclose = () => {
+    socket.onclose = ({ code }) => {
       document.dispatchEvent(new CustomEvent("live", { detail: false }));
+      if (code === WITHDRAWN) { location.assign("/login"); return; }
       setTimeout(begin, pause);
       pause = Math.min(pause * 2, 8000);
     };

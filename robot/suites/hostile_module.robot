@@ -16,7 +16,7 @@ A Function Outside The Contract Is Not Linked
     Deploying Should Fail    ${APPS}/foreign-import.wat    *env*system*    name=hostile
 
 Memory Beyond The Limit Is Not Given
-    Deploying Should Fail    ${APPS}/eats-memory.wat    *    name=hostile
+    Deploying Should Fail    ${APPS}/eats-memory.wat    *unreachable*    name=hostile
 
 What Is No Module Is Refused
     Deploying Should Fail    ${APPS}/not-a-module.wasm    *not WebAssembly*    name=hostile

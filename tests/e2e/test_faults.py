@@ -33,14 +33,6 @@ def test_a_fault_is_set_shown_and_cleared(lab: Cli) -> None:
     assert [row["target"] for row in lab.json("fault")["faults"]] == ["gateway.lab"]
 
 
-def test_a_killed_board_is_said_to_have_crashed(lab: Cli) -> None:
-    lab.ok("up", "--board", "native", "--name", "device")
-    lab.ok("fault", "device", "machine.kill")
-    assert [device["state"] for device in lab.json("ps")["devices"]] == ["crashed"]
-    off = lab.run("fault", "device", "link.cut")
-    assert (off.returncode, "is off" in off.stderr) == (1, True)
-
-
 def test_what_cannot_be_is_said(lab: Cli) -> None:
     assert {row["fault"] for row in lab.json("fault", "--known")["faults"]} > {"link.cut", "machine.kill"}
     lab.ok("up", "--board", "native", "--name", "device")

@@ -60,12 +60,6 @@ def test_alarm_shows_the_rooms_temperature(device: Device, language: str) -> Non
 
 
 @pytest.mark.qemu
-@pytest.mark.board("mps2-an385")
-def test_alarm_on_a_cortex_m3(device: Device) -> None:
-    alarm_follows_the_temperature(device, "c")
-
-
-@pytest.mark.qemu
 @pytest.mark.board("netduinoplus2")
 def test_alarm_on_an_stm32f405(device: Device) -> None:
     alarm_follows_the_temperature(device, "wat")
@@ -111,14 +105,9 @@ def test_an_app_answers_commands(device: Device) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ('(module (import "env" "system" (func (param i32))))', "import env.system is outside the contract"),
         ('(module (import "lab:device/led-controller@0.1.0" "clear" (func)))', "manifest"),
         ("(module (memory 4000))", "memory"),
         ('(module (func (export "init") (result i32) unreachable))', "unreachable"),
-        (
-            '(module (func (export "init") (result i32) (loop (br 0)) i32.const 0))',
-            "ran for more than 10000000 instructions",
-        ),
         ('(module (func $f (export "init") (result i32) (call $f)))', "stack overflow"),
         (
             '(module (import "lab:device/log@0.1.0" "write" (func $log (param i32 i32 i32))) (memory 1) '

@@ -343,31 +343,3 @@ async def test_the_firmware_finds_the_gateway_again_and_again(
         assert bridge.counters.frames_dropped == dropped
         assert bridge.counters.reconnects >= 3
         tasks.cancel_scope.cancel()
-
-
-@pytest.mark.native
-async def test_twenty_native_boards_at_once(authority: Authority, tmp_path: Path) -> None:
-    gateway = Gateway()
-    async with anyio.create_task_group() as tasks:
-        await gateway.up(tasks)
-        jobs = [launch("native", authority, tmp_path, f"dev-{number}") for number in range(20)]
-        ready = 0
-        all_ready = anyio.Event()
-
-        async def run(job: Launch) -> None:
-            nonlocal ready
-            async with power(job) as board, anyio.create_task_group() as own:
-                own.start_soon(Bridge(board.machine.link, ("127.0.0.1", gateway.port)).run)
-                await board.says(f"connecting as {job.device}")
-                await gateway.count(20)
-                ready += 1
-                if ready == 20:
-                    all_ready.set()
-                await all_ready.wait()
-                own.cancel_scope.cancel()
-
-        async with anyio.create_task_group() as powered:
-            for job in jobs:
-                powered.start_soon(run, job)
-        assert len({port for port, _ in gateway.hellos}) >= 20
-        tasks.cancel_scope.cancel()

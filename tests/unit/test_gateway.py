@@ -499,11 +499,6 @@ async def refused(site: Site, context: ssl.SSLContext) -> str:
     return str(event.data["reason"])
 
 
-async def test_no_certificate(site: Site) -> None:
-    reason = await refused(site, client_context(site.authority.certificate_file, None))
-    assert reason == "it sent no certificate"
-
-
 async def test_a_foreign_certificate(site: Site, tmp_path: Path) -> None:
     foreign = Authority(Home(tmp_path / "other").create())
     reason = await refused(site, client_context(site.authority.certificate_file, foreign.issue("dev-1")))
@@ -553,12 +548,6 @@ async def test_a_certificate_that_names_no_one_device(site: Site, tmp_path: Path
 async def test_the_gateway_s_own_certificate_is_no_client_s(site: Site) -> None:
     reason = await refused(site, client_context(site.authority.certificate_file, site.authority.gateway()))
     assert "unsuitable certificate purpose" in reason
-
-
-async def test_tls_1_2(site: Site) -> None:
-    context = client_context(site.authority.certificate_file, site.authority.issue("dev-1"))
-    context.maximum_version = ssl.TLSVersion.TLSv1_2
-    assert await refused(site, context) == "it does not speak TLS 1.3"
 
 
 @pytest.mark.parametrize("data", [b"\0" * 100, b"GET / HTTP/1.1\r\n\r\n", bytes(range(255, -1, -1)) * 40])

@@ -13,6 +13,7 @@ from wasmtime import wat2wasm
 
 from lab.engines.qemu import QemuMachine
 from lab.errors import DeviceError, LabError, UsageError
+from lab.peripherals import Status
 from lab.testing.bench import Bench
 from lab.testing.device import Device
 from lab.testing.faults import Faults
@@ -228,6 +229,8 @@ def test_a_deployment_goes_on_after_power_failed_amid_it(device: Device) -> None
     assert (app["state"] in RUNS, app["digest"]) == (True, hashlib.sha256(MODULE).hexdigest())
     device.wait_for_event("fault.cleared", why="it is spent", timeout=SECONDS)
     assert device.info["boots"] == 2
+    trace = device.peripherals(lambda parts: list(parts.trace))
+    assert Status.POWER_FAILED in {transaction.status for transaction in trace}
 
 
 def test_the_kernel_keeps_a_native_board_from_writing_its_flash(device: Device) -> None:

@@ -80,6 +80,11 @@ def test_roles(lab: Running, dut: str) -> None:
         problem(client.post("/api/v1/terminal", json={"line": "ps"}), 403)
     with lab.client(operator) as client:
         assert client.get("/api/v1/session").json()["role"] == "operator"
+        faults = "/api/v1/{}/faults"
+        assert client.post(faults.format("gateway"), json={"fault": "gateway.down"}).status_code == 403
+        # Nor by another way: the gateway is no device.
+        at_device = client.post(faults.format("devices/gateway.lab"), json={"fault": "gateway.down"})
+        assert at_device.status_code == 404
         problem(client.post("/api/v1/shutdown"), 403)
         problem(client.post("/api/v1/gateway", json={"heartbeat": 5}), 403)
         problem(client.delete(f"/api/v1/certificates/{dut}"), 403)

@@ -115,6 +115,7 @@ async def compile_app(lab: TheLab, what: CompileRequest) -> Json:
             warnings = _without(compiled.warnings, folder)
             facts = compiled.as_json()
             del facts["wasm"], facts["warnings"]
+            facts["version"] = compiled.manifest.version if compiled.manifest else ""
             return {
                 "compiled": facts,
                 "module": module,

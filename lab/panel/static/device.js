@@ -1,6 +1,7 @@
 // One board: its picture, its sensors, its apps, what it says.
 import { $, action, api, asEvent, badge, bytes, clock, failed, fill, follow, h, may, number, operate, plot, quote, submit, table, tell, tone } from "/static/core.js";
 import { Board } from "/static/board.js";
+import { signer } from "/static/sign.js";
 
 const id = $("device").dataset.device;
 const base = `devices/${quote(id)}`;
@@ -186,15 +187,18 @@ submit($("console-form"), async () => {
 // -- modules
 
 const drop = $("drop");
+const sign = signer($("key"), $("key-status"));
 async function flash(file) {
   const status = $("drop-status"), bar = $("drop-progress");
   if (!file) return;
-  const signed = file.name.endsWith(".lab"); // a package names its app itself
+  const packed = file.name.endsWith(".lab"); // names its app itself, and is signed
   const name = file.name.replace(/\.(wasm|lab)$/i, "").replace(/[^A-Za-z0-9._-]/g, "-").slice(0, 32) || "app";
   bar.hidden = false; bar.value = 0;
   status.className = ""; status.textContent = `Sending ${file.name} (${bytes(file.size)})…`;
   try {
-    const { apps: [app] } = await operate(`deployments?${signed ? "" : `name=${quote(name)}&`}to=${quote(id)}`, await file.arrayBuffer(),
+    const content = new Uint8Array(await file.arrayBuffer());
+    const body = packed ? content : await sign(name, content);
+    const { apps: [app] } = await operate(`deployments?${packed ? "" : `name=${quote(name)}&`}to=${quote(id)}`, body,
       (progress) => { if (progress.total) bar.value = progress.sent / progress.total; });
     const runs = ["running", "trial"].includes(app.state);
     status.textContent = runs ? `${app.name} runs${app.state === "trial" ? ", on trial" : ""}.` : `${app.name}: ${app.reason || app.state}`;

@@ -1,5 +1,6 @@
 // From a template to a board: edit, compile with errors at their lines, look, deploy.
 import { $, action, api, badge, bytes, fill, follow, h, may, operate, quote, submit } from "/static/core.js";
+import { HARMLESS, signer } from "/static/sign.js";
 
 const ABOUT = {
   alarm: "Watches room and air: LEDs in colours, sounds when they get bad.",
@@ -104,7 +105,7 @@ action($("compile"), async () => {
     ["App", compiled.name],
     ["Size", bytes(compiled.size) + (compiled.optimiser ? `, made smaller by ${compiled.optimiser}` : "")],
     ["Memory", `${bytes(compiled.memory)} on the device`],
-    ["May use", permits?.interfaces.length ? h("span", { className: "chips" }, permits.interfaces.map((each) => h("span", { className: "chip" }, each)), permits.i2c.map((each) => h("span", { className: "chip" }, `i2c 0x${each.toString(16)}`))) : "what touches nothing: log, clock, publish, kv, system-info"],
+    ["May use", permits?.interfaces.length ? h("span", { className: "chips" }, permits.interfaces.map((each) => h("span", { className: "chip" }, each)), permits.i2c.map((each) => h("span", { className: "chip" }, `i2c 0x${each.toString(16)}`))) : `what touches nothing: ${HARMLESS.join(", ")}`],
     ["Calls", compiled.imports.length ? h("span", { className: "chips" }, compiled.imports.map((each) => h("span", { className: "chip mono" }, each.replace(/^lab:device\//, "")))) : "nothing"],
     ["Offers", compiled.exports.join(", ") || "nothing"],
   ];
@@ -127,17 +128,19 @@ function showTargets() {
   const found = [...devices.values()].filter((device) => device.state === "connected");
   fill($("targets"), found.length ? found.map((device) => h("label", { className: "choice" },
     h("input", { type: "checkbox", name: "target", value: device.id, checked: checked.has(device.id) || found.length === 1 }),
-    h("span", {}, h("strong", {}, device.id), h("span", { className: "muted small" }, `${device.board}, ${bytes(device.memory_free)} free`))))
+    h("span", {}, h("strong", {}, device.id), h("span", { className: "muted small" }, `${device.board}, ${bytes(device.memory_free)} free${device.development ? ", takes unsigned apps" : ""}`))))
     : h("p", { className: "muted" }, "No board is connected. ", h("a", { href: "/" }, "Boot one"), ", this page will notice."));
 }
 
+const signed = signer($("key"), $("key-status"));
 action($("deploy"), async () => {
   const targets = [...document.querySelectorAll("[name=target]:checked")].map((box) => box.value);
   if (!targets.length) throw new Error("choose a board");
   const module = Uint8Array.from(atob(made.module), (character) => character.charCodeAt(0));
+  const body = await signed(made.compiled.name, module, made.compiled.version);
   const rows = new Map(targets.map((name) => [name, h("progress", { max: 1, value: 0, "aria-label": `Transfer to ${name}` })]));
   fill($("outcome"), [...rows].map(([name, bar]) => h("p", {}, name, bar)));
-  const result = await operate(`deployments?name=${quote(made.compiled.name)}&to=${targets.map(quote).join(",")}`, module, (progress) => {
+  const result = await operate(`deployments?name=${quote(made.compiled.name)}&to=${targets.map(quote).join(",")}`, body, (progress) => {
     if (progress.total) rows.get(progress.device).value = progress.sent / progress.total;
   });
   fill($("outcome"), result.apps.map((app) => h("p", { className: "row" }, h("a", { href: `/devices/${quote(app.device)}` }, app.device), badge(app.state), app.reason ?? "")));

@@ -179,4 +179,5 @@ if __name__ == "__main__":
     options = parser.parse_args()
     print(machine(), f"load {os.getloadavg()[0]:.1f}", sep=", ")
     compare(options.runs)
-    scale(options.suite or SUITES, options.suite_runs)
+    if options.suite_runs:
+        scale(options.suite or SUITES, options.suite_runs)

@@ -33,6 +33,8 @@ _OPTIONS = ("--disable-gui", "--plain", "--console", "--hide-analyzers")
 _LENGTH = struct.Struct("<i")
 _START_TIMEOUT = 30.0
 _COMMAND_TIMEOUT = 60.0
+_KEYWORD_TIMEOUT = 300.0  # a keyword waits in virtual time, which may be slower
+_COMMAND, _STILL, _KEYWORD = range(3)  # kinds of request, as the agent counts them
 _HELLO_TIMEOUT = 2.0
 _HELLO_SIZE = 256
 _USING = re.compile(r"using [\w.= ]+;$")
@@ -194,21 +196,53 @@ class Pool:
         :raises RenodeError: Renode refused it.
         :raises LabError: the process has ended.
         """
+        done, said = await self._request(
+            _STILL if still else _COMMAND, machine, command, what=command, timeout=_COMMAND_TIMEOUT
+        )
+        said = said.strip()
+        if not done:
+            first = command.strip().splitlines()[0]
+            raise RenodeError(f"Renode refused {first!r}: {said}", hint=f"Its log is {self.process.log}.")
+        return said
+
+    async def keyword(self, request: str) -> str:
+        """Give an XML-RPC request to Renode's Robot keywords and return the response, which says how it went.
+
+        Commands of the lab wait until it is answered.
+
+        :raises RenodeError: Renode could not make anything of it.
+        :raises LabError: the process has ended.
+        """
+        done, said = await self._request(
+            _KEYWORD, "", request, what="a Robot keyword", timeout=_KEYWORD_TIMEOUT
+        )
+        if not done:
+            raise RenodeError(f"Renode could not run a Robot keyword: {said}")
+        return said
+
+    async def _request(
+        self, kind: int, machine: str, command: str, *, what: str, timeout: float
+    ) -> tuple[bool, str]:
+        """Return whether the agent did it, and what it said.
+
+        :param what: what is asked for, to be said of a failure.
+        :param timeout: seconds; Renode is ended if it takes longer.
+        """
         texts = (machine.encode(), command.encode())
-        request = bytes([still]) + b"".join(_LENGTH.pack(len(text)) + text for text in texts)
+        request = bytes([kind]) + b"".join(_LENGTH.pack(len(text)) + text for text in texts)
         # Shielded: half a request or answer would leave the connection out of step.
         with anyio.CancelScope(shield=True):
             async with self._commanding:
                 try:
-                    with anyio.fail_after(_COMMAND_TIMEOUT):
+                    with anyio.fail_after(timeout):
                         await self._control.send(request)
                         done = await self._answers.receive_exactly(1)
                         (length,) = _LENGTH.unpack(await self._answers.receive_exactly(_LENGTH.size))
-                        said = (await self._answers.receive_exactly(length)).decode().strip()
+                        said = await self._answers.receive_exactly(length)
                 except TimeoutError as error:
                     self.kill()
                     raise LabTimeoutError(
-                        f"Renode did not answer {command!r} within {_COMMAND_TIMEOUT:g} s and was ended",
+                        f"Renode did not answer {what!r} within {timeout:g} s and was ended",
                         hint=f"Its log is {self.process.log}.",
                     ) from error
                 except (
@@ -218,11 +252,8 @@ class Pool:
                     BrokenResourceError,
                     ClosedResourceError,
                 ) as error:
-                    raise self.process.gone(f"do {command!r}") from error
-        if done != b"\x01":
-            first = command.strip().splitlines()[0]
-            raise RenodeError(f"Renode refused {first!r}: {said}", hint=f"Its log is {self.process.log}.")
-        return said
+                    raise self.process.gone(f"do {what!r}") from error
+        return done == b"\x01", said.decode()
 
     def kill(self) -> None:
         """End the process and whatever its launcher has started."""

@@ -208,6 +208,13 @@ class RenodeMachine:
             raise UsageError(f"{value!r} is no value for {name}.{what}", hint="Give a number or a word.")
         return await self._execute(f"sysbus.{path} {checked_name(what)} {value}".rstrip())
 
+    async def keyword(self, request: str) -> str:
+        """Answer an XML-RPC request to the Robot keywords of Renode, which reach all machines of its process.
+
+        :raises LabError: it has ended, or Renode cannot.
+        """
+        return await self._pool.keyword(request)
+
     async def virtual_seconds(self) -> float:
         """Return the time that its clock shows."""
         said = await self._execute("machine ElapsedVirtualTime")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import fnmatch
 import re
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from enum import Enum
 from pathlib import Path
@@ -22,6 +22,8 @@ from robot.api.deco import keyword, library
 from robot.libraries.BuiltIn import BuiltIn, RobotNotRunningError
 
 from lab import faults
+from lab.engines.renode import RenodeMachine
+from lab.engines.renode_keywords import KeywordServer
 from lab.errors import LabError
 from lab.gateway.rollout import Plan
 from lab.home import Home
@@ -93,6 +95,7 @@ class LabLibrary:
         self.ROBOT_LIBRARY_LISTENER = self
         self._bench: Bench | None = None
         self._current: Device | None = None
+        self._closing: list[Callable[[], None]] = []
 
     # -- Robot tells
 
@@ -105,6 +108,8 @@ class LabLibrary:
 
     def end_suite(self, data: running.TestSuite, outcome: result.TestSuite) -> None:
         """End the suite's lab."""
+        while self._closing:
+            self._closing.pop()()
         bench, self._bench, self._current = self._bench, None, None
         if bench is not None:
             bench.__exit__(None, None, None)
@@ -559,6 +564,26 @@ class LabLibrary:
     def clear_faults(self, fault: str | None = None, device: str | None = None) -> None:
         """Ends one fault, or all of them."""
         self._faults(device).clear(fault)
+
+    # -- Renode
+
+    @keyword
+    def get_renode_remote(self, device: str | None = None) -> str:
+        """Returns where Robot's `Remote` finds Renode's own keywords; skips where the board is not in Renode.
+
+        Import Library    Remote    ${uri}    AS    Renode
+        Renode.Create Terminal Tester    sysbus.usart1    machine=${DEVICE}
+
+        They reach all boards of the process, up to eight, until the suite ends. `Reset Emulation` would end
+        the boards.
+        """
+        one = self._find(device)
+        machine = self._lab.lab.powered(one.id).machine
+        if not isinstance(machine, RenodeMachine):
+            BuiltIn().skip(f"{one.board} runs in engine {one.engine!r}, not in Renode")
+        server = KeywordServer(lambda request: self._lab.call(lambda: machine.keyword(request)))
+        self._closing.append(server.close)
+        return server.uri
 
     # -- behind it
 

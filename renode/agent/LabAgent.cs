@@ -13,12 +13,14 @@ using System.IO;
 using System.Linq;
 using System.Net;
 using System.Net.Sockets;
+using System.Reflection;
 using System.Text;
 using System.Threading;
 using Antmicro.Migrant;
 using Antmicro.Renode.Backends.Terminals;
 using Antmicro.Renode.Core;
 using Antmicro.Renode.Exceptions;
+using Antmicro.Renode.RobotFramework;
 using Antmicro.Renode.UserInterface;
 using Antmicro.Renode.Utilities;
 using Monitor = Antmicro.Renode.UserInterface.Monitor;
@@ -97,9 +99,9 @@ namespace Antmicro.Renode.Lab
     }
 
     /// <summary>
-    /// Answers requests one by one. Request: a byte that is 1 if all clocks must stand still meanwhile, machine and
-    /// command; answer: a byte that is 1 if it was done, and what the monitor said. Each text is UTF-8 behind its
-    /// length, 4 bytes, little endian.
+    /// Answers requests one by one. Request: its kind, machine and command; answer: a byte that is 1 if it was done, and
+    /// what the monitor said. Each text is UTF-8 behind its length, 4 bytes, little endian. A request to Robot's keywords
+    /// has no machine, its command is the body of an XML-RPC request, and what is said the body of the response.
     /// </summary>
     internal class LabAgent
     {
@@ -116,17 +118,17 @@ namespace Antmicro.Renode.Lab
             {
                 while(true)
                 {
-                    var still = reader.ReadBoolean();
+                    var kind = (Kind)reader.ReadByte();
                     var machine = ReadText();
                     var command = ReadText();
                     string said;
-                    if(still)
+                    if(kind == Kind.Still)
                     {
                         // While the clock hands out quanta it keeps its lock, and a new machine never gets it.
                         EmulationManager.Instance.CurrentEmulation.PauseAll();
                     }
-                    var done = Execute(machine, command, out said);
-                    if(still)
+                    var done = kind == Kind.Keyword ? Call(command, out said) : Execute(machine, command, out said);
+                    if(kind == Kind.Still)
                     {
                         Resume();
                     }
@@ -174,6 +176,36 @@ namespace Antmicro.Renode.Lab
             }
         }
 
+        /// <summary>
+        /// Asks Renode's Robot keywords. Its own server for them listens on every interface and lets anybody in, so it
+        /// is not started: only its processor of requests is used, which Renode does not show.
+        /// </summary>
+        private bool Call(string request, out string response)
+        {
+            try
+            {
+                if(keywords == null)
+                {
+                    var server = Hidden(new RobotFrameworkEngine(), "server");
+                    keywords = server.GetType().GetProperty("Processor").GetValue(server);
+                    invoke = keywords.GetType().GetMethod("Invoke", new[] { typeof(Stream) });
+                }
+                var body = new MemoryStream(Encoding.UTF8.GetBytes(request));
+                response = new StreamReader((Stream)invoke.Invoke(keywords, new object[] { body }), Encoding.UTF8).ReadToEnd();
+                return true;
+            }
+            catch(Exception e)
+            {
+                response = (e.InnerException ?? e).Message;
+                return false;
+            }
+        }
+
+        private static object Hidden(object of, string name)
+        {
+            return of.GetType().GetField(name, BindingFlags.Instance | BindingFlags.NonPublic).GetValue(of);
+        }
+
         /// <summary>As Emulation.StartAll, but for the machines that are meant to run.</summary>
         private static void Resume()
         {
@@ -200,9 +232,19 @@ namespace Antmicro.Renode.Lab
         /// <summary>The machines that run whenever the clocks do.</summary>
         public static readonly HashSet<string> Running = new HashSet<string>();
 
+        private object keywords;
+        private MethodInfo invoke;
+
         private readonly BinaryReader reader;
         private readonly BinaryWriter writer;
         private readonly Monitor monitor;
+
+        private enum Kind : byte
+        {
+            Command,
+            Still,
+            Keyword,
+        }
     }
 
     /// <summary>A UART's other end in the lab. Bytes wait in memory for a slow reader: the clock never waits for it.</summary>

@@ -83,6 +83,8 @@ def measure(image: Path, linker_map: Path) -> Size:
             if section.name == _POOL_SECTION:
                 pool = section["sh_size"]
                 continue
+            if section.name.startswith(".flash.") and section["sh_type"] == "SHT_NOBITS":
+                continue  # Espressif's linker scripts keep addresses free so: no memory is behind them
             sections[section.name] = _Section(
                 section["sh_size"],
                 flash=section["sh_type"] != "SHT_NOBITS",

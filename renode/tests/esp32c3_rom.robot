@@ -26,6 +26,9 @@ Interrupts Come Each Millisecond
     ${ticks}=    Evaluate    int($line.split()[1])
     Should Be True    9 <= ${ticks} <= 11
 
+The Processor Counts
+    Ask    c    cycles [1-9]\\d*
+
 A Reset Loads Data Again And Leaves The Rest
     Ask    k    initialized 1000 kept 0 reason 1
     Ask    k    initialized 1001 kept 1 reason 1

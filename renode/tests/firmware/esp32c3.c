@@ -58,7 +58,7 @@ static void connect(uint32_t source, int interrupt) {
 static void answer(int what) {
     static volatile float one = 1.5f, other = 2.25f;
     char text[8] = "abcdef";
-    uint32_t before;
+    uint32_t before, after;
     switch (what) {
     case 'm':
         memmove(text + 1, text, 4);
@@ -73,6 +73,11 @@ static void answer(int what) {
     case 'k':
         ets_printf("initialized %u kept %u reason %u\n", (unsigned)initialized++, (unsigned)kept++,
                    (unsigned)rtc_get_reset_reason(0));
+        break;
+    case 'c':
+        __asm__ volatile("csrr %0, 0x7e2" : "=r"(before));
+        __asm__ volatile("csrr %0, 0x7e2" : "=r"(after));
+        ets_printf("cycles %u\n", (unsigned)(after - before));
         break;
     case 'r':
         software_reset_cpu(0);

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import http.server
-import json
-import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -112,59 +109,6 @@ def test_a_client_that_does_not_read_is_dropped() -> None:
     async def run() -> None:
         with pytest.raises(WebSocketDisconnect, match="too slowly"):
             await Client(Stuck(), seconds=0.05).send(("{}",))  # type: ignore[arg-type]
-
-    asyncio.run(run())
-
-
-@pytest.fixture
-def hook() -> Iterator[tuple[str, list[tuple[dict[str, Any], str]]]]:
-    """A webhook's receiver: its address, and what it was told."""
-    told: list[tuple[dict[str, Any], str]] = []
-
-    class Receiver(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
-            told.append((json.loads(body), self.headers.get("x-lab-signature", "")))
-            self.send_response(204)
-            self.end_headers()
-
-        def log_message(self, format: str, *args: Any) -> None:
-            pass
-
-    server = http.server.HTTPServer(("127.0.0.1", 0), Receiver)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/hook", told
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-def test_an_alert_is_raised_told_and_cleared(tmp_path: Path, hook: Any) -> None:
-    url, told = hook
-
-    async def until(client: httpx.AsyncClient, count: int, messages: int) -> list[dict[str, Any]]:
-        async with asyncio.timeout(10):
-            while True:
-                alerts: list[dict[str, Any]] = (await client.get("/api/v1/alerts")).json()["alerts"]
-                if len(alerts) == count and len(told) >= messages:
-                    return alerts
-                await asyncio.sleep(0.01)
-
-    async def run() -> None:
-        async with serving(tmp_path) as (lab, client):
-            made = await client.post("/api/v1/webhooks", json={"url": url, "secret": "s"})
-            assert made.json()["webhooks"] == [{"url": url, "signed": True}]
-            await lab.gateway.register("b", "native", "native")
-            lab.events.publish("device.exited", "b", asked=False, reason="killed")
-            [alert] = await until(client, 1, 1)
-            assert alert["id"] == "device-offline:b"
-            assert "killed" in alert["text"]
-            lab.events.publish("device.connected", "b", boot_reason="power-on")
-            await until(client, 0, 2)
-            assert [message["state"] for message, _signature in told] == ["raised", "cleared"]
-            assert all(len(signature) == 64 for _message, signature in told)
-            await client.delete("/api/v1/webhooks", params={"url": url})
 
     asyncio.run(run())
 

@@ -84,8 +84,9 @@ def qemu() -> None:
         pytest.skip("qemu-system-arm is not installed: apt-get install qemu-system-arm")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
+    """A browser, for one module: until it is closed, Playwright's event loop counts as running here."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
     where = shutil.which("chromium") or shutil.which("chromium-browser")
     if where is None:

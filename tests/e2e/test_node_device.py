@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import LAB, Cli
-from tests.e2e.test_apps import BLUE, GREEN, RED, beeps, eventually, led
+from tests.e2e.parts import BLUE, GREEN, RED, beeps, eventually, led
 from tests.unit.plugins import built, install
 
 pytestmark = pytest.mark.hil

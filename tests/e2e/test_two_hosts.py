@@ -13,7 +13,7 @@ from lab import sdk
 from lab.codegen import component, wit
 from lab.paths import data
 from tests.e2e.conftest import Cli
-from tests.e2e.test_apps import beeps, eventually, led, reads
+from tests.e2e.parts import beeps, eventually, led, reads
 
 pytestmark = pytest.mark.hil
 

@@ -20,6 +20,7 @@
 
 #include "apps/apps.h"
 #include "flash.h"
+#include "slots.h"
 
 #define FLASH_SIZE   0x00100000u
 #define FLASH_SECTOR 4096u
@@ -218,19 +219,6 @@ static void list(void) {
     }
 }
 
-/* Slots that hold something. */
-static uint32_t slots_taken(void) {
-    uint32_t count = 0;
-    for (size_t i = 0; i < LAB_APPS_MAX; i++) {
-        const struct lab_app *app = &apps.apps[i];
-        if (app->name[0] != '\0') {
-            count += (app->slot != LAB_SLOT_NONE) + (app->trial != LAB_SLOT_NONE) +
-                     (app->incoming != LAB_SLOT_NONE);
-        }
-    }
-    return count;
-}
-
 static void start(void) {
     static const struct lab_wiring wiring;
     struct lab_apps_sink sink = {NULL, on_log, on_publish, on_changed};
@@ -307,7 +295,7 @@ int main(int argc, char **argv) {
             start();
             answer(LAB_DONE, 0);
         } else if (strcmp(command, "slots") == 0) {
-            answer(LAB_DONE, slots_taken());
+            answer(LAB_DONE, slots_taken(&apps));
         } else if (strcmp(command, "worn") == 0) {
             flash.worn[number() % FLASH_SECTORS_MAX] = true;
             answer(LAB_DONE, 0);

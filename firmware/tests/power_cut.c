@@ -22,6 +22,7 @@
 
 #include "apps/apps.h"
 #include "flash.h"
+#include "slots.h"
 
 #define FLASH_SIZE 0x00040000u
 #define POOL_SIZE  65536u
@@ -323,18 +324,6 @@ static const struct scenario {
 
 static uint32_t *free_at_end; /* of the pool, with what check() leaves on the device; shared */
 
-static uint32_t slots_taken(void) {
-    uint32_t count = 0;
-    for (size_t i = 0; i < LAB_APPS_MAX; i++) {
-        const struct lab_app *app = &apps.apps[i];
-        if (app->name[0] != '\0') {
-            count += (app->slot != LAB_SLOT_NONE) + (app->trial != LAB_SLOT_NONE) +
-                     (app->incoming != LAB_SLOT_NONE);
-        }
-    }
-    return count;
-}
-
 static unsigned records(void) {
     unsigned count = 0;
     for (unsigned id = LAB_LOG_FIRST; id < LAB_LOG_IDS; id++) {
@@ -363,7 +352,7 @@ static void check(unsigned may, enum which again) {
         install(again);
     }
     install(V4);
-    REQUIRE(slots_taken() == 2 && records() == 2 && version("other") == OTHER);
+    REQUIRE(slots_taken(&apps) == 2 && records() == 2 && version("other") == OTHER);
     if (*free_at_end == 0) {
         *free_at_end = lab_apps_memory_free(&apps);
     }

@@ -13,10 +13,20 @@ from lab.events import Event, Events
 from lab.gateway import Config, DeviceState, Gateway
 from lab.gateway.rollout import Rollouts
 from lab.home import Home
+from lab.packages import Package
 from lab.pki import Authority, Issued
+from lab.publisher import Publisher
 from lab.store import Store
 
 from .device_client import DeviceClient, Firmware, client_context
+
+MODULE = b"\0asm\1\0\0\0"
+
+
+def version(publisher: Publisher, number: int) -> Package:
+    """Return a version of the app; each has a module of its own, and a trial of a second."""
+    module = MODULE + bytes([0, 2, 0, number])
+    return publisher.sign("app", module, version=f"{number}.0.0", sequence=number, trial_seconds=1)
 
 
 class Site:

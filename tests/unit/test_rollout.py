@@ -20,11 +20,9 @@ from lab.publisher import Publisher
 from lab.wire import messages as m
 
 from .device_client import DeviceClient, Firmware
-from .gateway_site import Site, running
+from .gateway_site import MODULE, Site, running, version
 
 pytestmark = pytest.mark.anyio
-
-MODULE = b"\0asm\1\0\0\0"
 
 
 @pytest.fixture
@@ -41,12 +39,6 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
 @pytest.fixture
 def publisher(tmp_path: Path) -> Publisher:
     return Publisher.new(tmp_path / "publisher.pem")
-
-
-def version(publisher: Publisher, number: int) -> Package:
-    return publisher.sign(
-        "app", MODULE + bytes([0, 2, 0, number]), version=f"{number}.0.0", sequence=number, trial_seconds=1
-    )
 
 
 class Fleet:

@@ -16,16 +16,14 @@ from lab import store as stores
 from lab.errors import DeviceError, LabTimeoutError
 from lab.gateway import DeviceState
 from lab.home import Home
-from lab.packages import Package, package_id
+from lab.packages import package_id
 from lab.publisher import Publisher
 from lab.store import Store
 from lab.wire import messages as m
 
-from .gateway_site import Site, running
+from .gateway_site import Site, running, version
 
 pytestmark = pytest.mark.anyio
-
-MODULE = b"\0asm\1\0\0\0"
 
 
 @pytest.fixture
@@ -42,11 +40,6 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
 @pytest.fixture
 def publisher(tmp_path: Path) -> Publisher:
     return Publisher.new(tmp_path / "publisher.pem")
-
-
-def version(publisher: Publisher, number: int) -> Package:
-    """Return a version of the app; each has a module of its own."""
-    return publisher.sign("app", MODULE + bytes([0, 2, 0, number]), version=f"{number}.0.0", sequence=number)
 
 
 async def test_the_device_gets_the_envelope_and_its_word_is_passed_on(

@@ -77,8 +77,12 @@ class Releases:
     def add(self, wheel: bytes) -> str:
         """Unpack a wheel and put it on trial; return its digest.
 
-        :raises ValueError: it is no wheel.
+        :raises ValueError: it is no wheel, or another release is still on trial: what the launcher notes of
+            that one would undo this.
         """
+        before = self.state()
+        if before.trial is not None:
+            raise ValueError(f"release {before.trial[:12]} is still on trial")
         digest = hashlib.sha256(wheel).hexdigest()
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         part = self._folder / f".{digest}.{os.getpid()}"
@@ -96,7 +100,6 @@ class Releases:
         finally:
             file.unlink(missing_ok=True)
             shutil.rmtree(part, ignore_errors=True)
-        before = self.state()
         self.note(State(before.current, digest))
         for old in self._folder.iterdir():  # the last good one and the one on trial are enough
             if old.is_dir() and old.name not in (before.current, digest):
@@ -119,11 +122,13 @@ def launched() -> Releases | None:
 
 
 def status() -> dict[str, str | None]:
-    """Return which release this process is, and which one was tried last in vain."""
+    """Return which release this process is, which one is on trial, and which was tried last in vain."""
     releases = launched()
+    state = releases.state() if releases else State()
     return {
         "release": os.environ.get(RELEASE),
-        "failed_release": releases.state().failed if releases else None,
+        "trial_release": state.trial,
+        "failed_release": state.failed,
     }
 
 

@@ -76,7 +76,7 @@ class Hub:
                 state = self._state(name)
             except LabError:  # the hub itself is being restarted
                 state = {}
-            if state.get("release") == digest and state.get("online"):
+            if state.get("release") == digest and not state.get("trial_release") and state.get("online"):
                 return
             if state.get("failed_release") == digest:
                 raise LabError(f"{name} was not healthy with it and went back to what it had")

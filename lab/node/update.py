@@ -91,13 +91,13 @@ async def update_plugins(host: Host, wanted: dict[str, str], fetch: Fetch) -> di
 async def update_program(releases: Releases, digest: str, fetch: Fetch) -> dict[str, Any]:
     """Unpack a release and put it on trial; the caller ends the process, and the launcher tries it.
 
-    :raises LabError: it is no release.
+    :raises LabError: it is no release, or another one is still on trial.
     """
     content = await fetched(digest, fetch)
     try:
         return {"trial": await asyncio.to_thread(releases.add, content)}
     except ValueError as error:
-        raise LabError(f"this is no release: {error}") from error
+        raise LabError(f"the release was not taken: {error}") from error
 
 
 async def _settled(host: Host, name: str, digest: str, placed: Identity) -> None:

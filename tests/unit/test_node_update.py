@@ -158,6 +158,7 @@ def test_program_is_updated_and_a_bad_one_is_rolled_back(tmp_path: Path, hub: Cl
         done = hub.hub.update("spoke", [], write(tmp_path, newer("9.9.9")), native=False)
         state = hub.state("spoke")
         assert (state["version"], state["release"]) == ("9.9.9", done["release"])
+        assert Releases(tmp_path / "spoke-releases").state() == State(current=done["release"]), "still on trial"
         bad = write(tmp_path, wheel(node__node="raise RuntimeError('bad release')"))
         with pytest.raises(LabError, match="went back"):
             hub.hub.update("spoke", [], bad, native=False)
@@ -197,6 +198,17 @@ def test_a_release_stays_inside_its_folder(tmp_path: Path) -> None:
     outside = [file for file in tmp_path.rglob("escaped") if not file.is_relative_to(releases.path(digest))]
     assert outside == []
     assert releases.state() == State(trial=digest)
+
+
+def test_a_release_waits_for_the_one_on_trial(tmp_path: Path) -> None:
+    releases = Releases(tmp_path)
+    first = releases.add(newer("1.0.0"))
+    with pytest.raises(ValueError, match=f"{first[:12]} is still on trial"):
+        releases.add(newer("2.0.0"))
+    assert releases.path(first).is_dir()
+    releases.note(State(first))
+    second = releases.add(newer("2.0.0"))
+    assert releases.state() == State(first, second)
 
 
 def test_artifacts_are_found_by_their_digest_only(tmp_path: Path) -> None:

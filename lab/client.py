@@ -172,10 +172,16 @@ class Client:
         raise LabError("the lab's daemon ended before the work was done", hint=f"its log: {self.home.log}")
 
     def stream(self, *parts: str, **query: object) -> Iterator[Json]:
-        """GET `/api/v1/<parts>?<query>`, which answers one JSON object a line; yield each as it comes."""
+        """GET `/api/v1/<parts>?<query>`, which answers one JSON object a line; yield each as it comes.
+
+        :raises LabError: the daemon has ended the stream, and says why.
+        """
         with self._request("GET", _target(parts, query), None, "application/x-ndjson", None) as response:
             for line in response:
-                yield json.loads(line)
+                item = json.loads(line)
+                if "error" in item:
+                    raise from_problem(item["error"])
+                yield item
 
     def shut_down(self) -> None:
         """End the daemon and everything it runs; returns when its process is gone."""

@@ -12,7 +12,7 @@ from starlette.requests import HTTPConnection
 
 from lab.api.auth import OWNER, Principal, Role, Who, needs
 from lab.api.context import ENTRY, SEQUENCE_LIMIT, TheLab, the_lab
-from lab.api.operations import NDJSON, line
+from lab.api.operations import Lines, line
 from lab.audit import local_user
 from lab.lab import Json
 
@@ -43,14 +43,14 @@ async def find_audit(
 
 
 @router.get("/audit/export", dependencies=[needs(Role.ADMIN)], response_class=StreamingResponse)
-async def export_audit(lab: TheLab) -> StreamingResponse:
+async def export_audit(lab: TheLab, request: Request) -> Lines:
     """Stream the whole log, one JSON object a line, the oldest first."""
 
     async def lines() -> AsyncIterator[bytes]:
         async for row in lab.audit.export():
             yield line(row.model_dump())
 
-    return StreamingResponse(lines(), media_type=NDJSON)
+    return Lines(request, lines())
 
 
 async def audited(connection: HTTPConnection, who: Who) -> AsyncIterator[None]:

@@ -18,10 +18,11 @@ import math
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import partial
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -38,9 +39,11 @@ from lab.errors import NotFoundError, UsageError
 from lab.store import Store
 
 COOKIE = "lab_session"
+"""A cookie's name; a lab adds its own mark, as browsers keep one jar for all ports of a machine."""
 OWNER = "owner"
 """Who bears the daemon's own token."""
-"""A cookie's name; a lab adds its own mark, as browsers keep one jar for all ports of a machine."""
+PRINCIPAL = "lab.principal"
+"""Where in a request's scope is who sent it."""
 CSRF_HEADER = "x-csrf-token"
 WITHDRAWN = 4401
 """What a WebSocket is closed with when its client is let in no more (RFC 6455, section 7.4.2)."""
@@ -368,7 +371,13 @@ async def authorize(connection: HTTPConnection) -> Principal:
             reason=str(error.detail),
         )
         raise
-    connection.scope["lab.principal"] = principal
+    connection.scope[PRINCIPAL] = principal
+    return principal
+
+
+def principal_of(connection: HTTPConnection) -> Principal:
+    """Return who sent a request that was let pass."""
+    principal: Principal = connection.scope[PRINCIPAL]
     return principal
 
 
@@ -377,21 +386,31 @@ Who = Annotated[Principal, Depends(authorize)]
 
 
 @asynccontextmanager
-async def while_admitted(socket: WebSocket, who: Principal) -> AsyncIterator[TaskGroup]:
-    """Group the tasks that serve an open WebSocket; end them, and close it, when `who` is let in no more."""
+async def while_admitted(
+    gate: Gatekeeper, who: Principal, end: Callable[[str], Awaitable[None]]
+) -> AsyncIterator[TaskGroup]:
+    """Group the tasks that serve an open connection; end them when `who` is let in no more.
+
+    :param end: tells the client why, then.
+    """
     withdrawn = False
     async with anyio.create_task_group() as tasks:
 
         async def watch() -> None:
             nonlocal withdrawn
-            await gatekeeper(socket).until_withdrawn(who)
+            await gate.until_withdrawn(who)
             withdrawn = True
             tasks.cancel_scope.cancel()
 
         tasks.start_soon(watch)
         yield tasks
     if withdrawn:
-        await socket.close(WITHDRAWN, "its token was revoked, or its session has ended")
+        await end("its token was revoked, or its session has ended")
+
+
+def socket_while_admitted(socket: WebSocket, who: Principal) -> AbstractAsyncContextManager[TaskGroup]:
+    """Group the tasks that serve a WebSocket; it is closed with 4401 when `who` is let in no more."""
+    return while_admitted(gatekeeper(socket), who, partial(socket.close, WITHDRAWN))
 
 
 def needs(role: Role) -> Any:

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request, WebSocket, WebSocketDisconnect
 from fastapi.responses import Response
 from pydantic import BaseModel, Field
 
-from lab.api.auth import Role, Who, needs, while_admitted
+from lab.api.auth import Role, Who, needs, socket_while_admitted
 from lab.api.context import TheLab
 from lab.api.operations import operate
 from lab.errors import LabError
@@ -158,7 +158,7 @@ async def console(lab: TheLab, socket: WebSocket, who: Who, device: str, history
         await socket.close(1008, error.message[:120])
         return
     await socket.accept()
-    async with while_admitted(socket, who) as tasks:
+    async with socket_while_admitted(socket, who) as tasks:
 
         async def type_in() -> None:
             try:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
 
 from lab.api.context import SEQUENCE_LIMIT, TheLab
-from lab.api.operations import NDJSON, line
+from lab.api.operations import Lines, line
 from lab.lab import Json
 from lab.store.tables import Event
 
@@ -25,15 +25,15 @@ Level = Annotated[str, Query(pattern=f"^({'|'.join(_LEVELS)})$")]
 
 @router.get("/events", response_class=StreamingResponse)
 async def list_events(
-    lab: TheLab, since: Sequence = 0, device: str | None = None, follow: bool = False
-) -> StreamingResponse:
+    lab: TheLab, request: Request, since: Sequence = 0, device: str | None = None, follow: bool = False
+) -> Lines:
     """Stream events after number `since`, one JSON object a line; with `follow`, for ever."""
 
     async def lines() -> AsyncIterator[bytes]:
         async for event in lab.events.subscribe(since, device=device, follow=follow):
             yield line(event.describe())
 
-    return StreamingResponse(lines(), media_type=NDJSON)
+    return Lines(request, lines())
 
 
 @router.get("/logs")

@@ -18,6 +18,7 @@ import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from lab.api.auth import PRINCIPAL
 from lab.api.problems import Refused, answer, document
 from lab.errors import ExitCode
 
@@ -60,15 +61,15 @@ class Compress:
         async def sent(message: Message) -> None:
             nonlocal start
             if message["type"] == "http.response.start":
-                start = message
-                return
-            if start is not None:
+                kind = Headers(raw=message["headers"]).get("content-type", "").partition(";")[0]
+                if kind in _COMPRESSED:
+                    start = message
+                    return
+            elif start is not None:
                 head, start = start, None
                 body = message.get("body", b"")
                 headers = MutableHeaders(scope=head)
-                kind = headers.get("content-type", "").partition(";")[0]
-                whole = not message.get("more_body", False)
-                if whole and kind in _COMPRESSED and len(body) >= _COMPRESS_FROM:
+                if len(body) >= _COMPRESS_FROM and not message.get("more_body", False):
                     body = gzip.compress(body, _COMPRESS_LEVEL, mtime=0)
                     headers["content-encoding"] = "gzip"
                     headers["content-length"] = str(len(body))
@@ -123,7 +124,7 @@ class Correlate:
                 await answer(body)(scope, receive, sent)
             finally:
                 if scope["type"] == "http" and (scope["method"] not in _QUIET or status >= 500):
-                    principal = scope.get("lab.principal")
+                    principal = scope.get(PRINCIPAL)
                     log.info(
                         "request done",
                         method=scope["method"],

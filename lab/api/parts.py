@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import anyio
-from fastapi import APIRouter
-from fastapi.responses import JSONResponse, Response, StreamingResponse
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel
 
 from lab.api.context import TheLab
-from lab.api.operations import NDJSON, line
+from lab.api.operations import Lines, line
 from lab.device import Device
 from lab.lab import Json
 from lab.peripherals import profile
@@ -36,7 +36,7 @@ def describe(device: Device) -> Json:
 
 
 @router.get("/devices/{device}/parts")
-async def show_parts(lab: TheLab, device: str, follow: bool = False) -> Response:
+async def show_parts(lab: TheLab, request: Request, device: str, follow: bool = False) -> Response:
     """Show a device's parts; with `follow`, one line now and one at every change."""
     power = lab.powered(device)
     if not follow:
@@ -58,7 +58,7 @@ async def show_parts(lab: TheLab, device: str, follow: bool = False) -> Response
         finally:
             end()
 
-    return StreamingResponse(lines(), media_type=NDJSON)
+    return Lines(request, lines())
 
 
 @router.post("/devices/{device}/parts")

@@ -27,7 +27,7 @@ import anyio
 from fastapi import APIRouter, Query, WebSocket, WebSocketDisconnect
 
 from lab.api import parts
-from lab.api.auth import Who, while_admitted
+from lab.api.auth import Who, socket_while_admitted
 from lab.api.context import TheLab, TheMonitor
 from lab.errors import LabError
 from lab.events import Event
@@ -119,7 +119,7 @@ async def stream(
     gauge.inc()
     client = Client(socket)
     try:
-        async with while_admitted(socket, who) as tasks:
+        async with socket_while_admitted(socket, who) as tasks:
 
             async def until_gone() -> None:
                 while (await socket.receive())["type"] != "websocket.disconnect":

@@ -197,6 +197,33 @@ def test_a_websocket_ends_with_what_it_came_by(lab: Running, dut: str, path: str
     assert other.client.get("/api/v1/lab").status_code == 200
 
 
+@pytest.mark.parametrize("path", ["events?follow=true", "devices/dut/parts?follow=true"])
+def test_a_stream_of_lines_ends_with_what_it_came_by(lab: Running, dut: str, path: str) -> None:
+    with (
+        lab.client(token(lab, "viewer")) as client,
+        client.stream("GET", f"/api/v1/{path}") as answer,
+    ):
+        lines = answer.iter_lines()
+        assert "error" not in json.loads(next(lines))
+        lab.cli("token", "revoke", "viewer")
+        last = [json.loads(line) for line in lines][-1]
+    assert last["error"]["status"] == 401
+    assert last["error"]["detail"] == "its token was revoked, or its session has ended"
+
+
+def test_work_ends_with_the_token_that_asked_for_it(lab: Running, native: None) -> None:
+    secret = token(lab, "operator")
+    lines = {"Accept": "application/x-ndjson"}
+    body = {"app": "nothing", "timeout": 600}
+    with (
+        lab.client(secret) as client,
+        client.stream("POST", "/api/v1/devices/dut/wait", json=body, headers=lines) as answer,
+    ):
+        lab.cli("token", "revoke", "operator")
+        last = json.loads(list(answer.iter_lines())[-1])
+    assert last["error"]["status"] == 401
+
+
 # -- what
 
 

@@ -203,8 +203,8 @@ namespace Antmicro.Renode.Peripherals.Sensors
 
         private static bool IsWritable(byte register)
         {
-            return (register >= (byte)Registers.IdacHeat0 && register < (byte)Registers.GasWait0 + SetPoints)
-                || (register >= (byte)Registers.CtrlGas0 && register <= (byte)Registers.Config);
+            var isSetPoint = register >= (byte)Registers.IdacHeat0 && register < (byte)Registers.GasWait0 + SetPoints;
+            return isSetPoint || (register >= (byte)Registers.CtrlGas0 && register <= (byte)Registers.Config);
         }
 
         /// <summary>measuring and gas_measuring (section 5.3.5); old data stay readable, and marked new.</summary>

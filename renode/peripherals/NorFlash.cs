@@ -281,7 +281,7 @@ namespace Antmicro.Renode.Peripherals.Miscellaneous
             byte[] sector;
             if(!sectors.TryGetValue(first, out sector))
             {
-                sector = Keeper == null ? Blank() : Keeper.Load(first, SectorSize);
+                sector = (Keeper == null) ? Blank() : Keeper.Load(first, SectorSize);
                 if(sector != null)
                 {
                     sectors[first] = sector;

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import shutil
 import struct
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,8 +15,8 @@ from hypothesis import strategies as st
 
 from lab import boards, paths
 from lab.engines import Launch
-from lab.engines._renode_pool import checked_name, quoted
 from lab.engines.renode import program, script, start_of
+from lab.engines.renode_control import checked_name, quoted
 from lab.errors import MissingError, UsageError
 
 BOARDS = [board for board in boards.boards() if board.engine == "renode"]
@@ -139,3 +141,11 @@ def test_a_new_renode_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     new.chmod(0o755)
     monkeypatch.setenv("RENODE", str(new))
     assert program() == str(new)
+
+
+@pytest.mark.skipif(shutil.which("mcs") is None, reason="mcs is not installed")
+def test_the_models_parse() -> None:
+    """What they mean is checked with Renode, whose types they use (tests/hil/test_renode_models.py)."""
+    sources = sorted(paths.data("renode").rglob("*.cs"))
+    ran = subprocess.run(["mcs", "--parse", *sources], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr

@@ -25,7 +25,7 @@ namespace Antmicro.Renode.Core.Extensions
             {
                 throw new RecoverableException(String.Format("{0} is no ELF of 32 bits", file));
             }
-            using(elf)
+            using (elf)
             {
                 foreach(var section in ((ELF<uint>)elf).Sections.OfType<Section<uint>>())
                 {

@@ -14,7 +14,7 @@ namespace Antmicro.Renode.Peripherals.CPU
     public class ESP32C3 : RiscV32
     {
         public ESP32C3(IMachine machine) : base(machine, "rv32imc_zicsr_zifencei",
-            privilegedArchitecture: PrivilegedArchitecture.Priv1_10, privilegeLevels: PrivilegeLevels.MachineUser)
+                privilegedArchitecture: PrivilegedArchitecture.Priv1_10, privilegeLevels: PrivilegeLevels.MachineUser)
         {
             RegisterCustomCSR("mpcer", 0x7E0, PrivilegeLevel.Machine);
             RegisterCustomCSR("mpcmr", 0x7E1, PrivilegeLevel.Machine);

@@ -70,7 +70,7 @@ namespace Antmicro.Renode.Peripherals.Timers
                 this.Log(LogLevel.Debug, "The watchdog is protected: the write to 0x{0:X} is ignored", address);
                 return;
             }
-            var before = address == Configuration ? Now() : 0;
+            var before = (address == Configuration) ? Now() : 0;
             base.WriteDoubleWord(address, value);
             switch(address)
             {

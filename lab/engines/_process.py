@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import anyio
@@ -38,9 +39,21 @@ class Process:
     :param arguments: program and arguments.
     :param inherited: descriptors it inherits, under the same numbers.
     :param log: the file that takes its stdout and stderr.
+    :param stdin: the descriptor that is its stdin; nothing unless said.
+    :param stdout: the descriptor that is its stdout instead of `log`.
+    :param environment: variables that it has besides the lab's.
     """
 
-    def __init__(self, arguments: Sequence[str], inherited: Sequence[int], log: Path) -> None:
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        inherited: Sequence[int],
+        log: Path,
+        *,
+        stdin: int = subprocess.DEVNULL,
+        stdout: int | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         guarded = [
             "setpriv",
             "--pdeathsig",
@@ -58,9 +71,10 @@ class Process:
             with log.open("wb") as output:
                 self._child = subprocess.Popen(
                     [*guarded, *arguments],
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
+                    stdin=stdin,
+                    stdout=output if stdout is None else stdout,
                     stderr=output,
+                    env={**os.environ, **(environment or {})},
                     pass_fds=inherited,
                     # So it ignores SIGXFSZ, as Python does: a write beyond `limit_files` just fails.
                     restore_signals=False,
@@ -97,6 +111,12 @@ class Process:
         """Send it a signal; nothing happens if it has ended."""
         if self._handle is not None:
             signal.pidfd_send_signal(self._handle, number)
+
+    def kill_group(self) -> None:
+        """Kill it and what it has started, as a launcher does; nothing happens if it has ended."""
+        if self._handle is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
 
     def limit_files(self, size: int | None) -> None:
         """Have its writes to files fail (EFBIG) from offset `size` on; none lets all of them succeed.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import itertools
 import os
@@ -22,7 +21,8 @@ from lab import boards, paths
 from lab.boards import Board
 from lab.engines import Exit, Launch
 from lab.engines._process import check_tools, memory_file
-from lab.engines._renode_pool import CAPACITY, Pool, RenodeError, checked_name, quoted
+from lab.engines._renode_pool import CAPACITY, Pool
+from lab.engines.renode_control import Control, checked_name, quoted
 from lab.errors import LabError, MissingError, UsageError
 
 OLDEST = (1, 15)
@@ -68,7 +68,7 @@ class RenodeEngine:
             console = await pool.arrival(streams["console"])
             link = await pool.arrival(streams["link"])
             simbus = await pool.arrival(streams["simbus"])
-            await pool.execute(f"emulation StartLabMachine {quoted(name)}", still=True)
+            await pool.control.run(name)
         except BaseException:
             with anyio.CancelScope(shield=True):
                 await self.leave(pool, name)
@@ -89,8 +89,7 @@ class RenodeEngine:
                 if len(pool.machines) < CAPACITY and not pool.process.ended:
                     pool.machines.add(name)
                     return pool
-            pool = Pool(program(), folder)
-            await pool.start()
+            pool = await Pool.start("monitor", program(), folder)
             self._pools.append(pool)
             pool.machines.add(name)
             return pool
@@ -105,10 +104,7 @@ class RenodeEngine:
                     self._pools.remove(pool)
                     await pool.close()
                 return
-            removals = [f"emulation RemoveLabStream {quoted(f'{name}-{each}')}" for each in _STREAMS]
-            for command in (f"mach rem {quoted(name)}", *removals):
-                with contextlib.suppress(RenodeError):  # it was never made: the start has failed half-way
-                    await pool.execute(command, still=True)
+            await pool.control.remove(name, [f"{name}-{each}" for each in _STREAMS])
 
 
 class RenodeMachine:
@@ -165,11 +161,11 @@ class RenodeMachine:
 
         Machines of one process share their virtual time: stopping it for one would stop it for all.
         """
-        await self._execute(f"emulation HaltLabMachine {quoted(self._name)} true")
+        await self._control("halt it").halt(self._name, True)
 
     async def resume(self) -> None:
         """Let it go on after `pause`."""
-        await self._execute(f"emulation HaltLabMachine {quoted(self._name)} false")
+        await self._control("let it go on").halt(self._name, False)
 
     async def wait(self) -> Exit:
         """Return when it has ended, by itself or by `stop`."""
@@ -213,21 +209,19 @@ class RenodeMachine:
 
         :raises LabError: it has ended, or Renode cannot.
         """
-        return await self._pool.keyword(request)
+        return await self._pool.control.keyword(request)
 
     async def virtual_seconds(self) -> float:
         """Return the time that its clock shows."""
-        said = await self._execute("machine ElapsedVirtualTime")
-        found = re.search(r"(\d+):(\d+):(\d+(?:\.\d+)?)", said)
-        if found is None:
-            raise LabError(f"Renode said {said!r} when asked for the time")
-        hours, minutes, seconds = found.groups()
-        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+        return await self._control("tell the time").virtual_seconds(self._name)
 
     async def _execute(self, command: str) -> str:
+        return await self._control(f"do {command!r}").execute(command, self._name)
+
+    def _control(self, what: str) -> Control:
         if self._stopped.is_set():
-            raise LabError(f"{self._name} has been stopped and cannot do {command!r}")
-        return await self._pool.execute(command, self._name)
+            raise LabError(f"{self._name} has been stopped and cannot {what}")
+        return self._pool.control
 
 
 def program() -> str:

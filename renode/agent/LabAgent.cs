@@ -1,9 +1,12 @@
 //
-// The lab's end inside Renode: runs monitor commands for it and carries UARTs to it.
+// The lab's end inside Renode: carries UARTs to it and, where the lab has no other way, runs monitor commands for it.
 //
 // It connects out to a port that the lab has bound on the loopback interface before it started Renode, and shows the
 // token that only the two of them know. Renode's own servers listen on every interface, know no token, and a port for
 // them has to be guessed.
+//
+// Where Renode is loaded into a process of the lab's (lab/engines/_renode_worker.py), what is public here is called from
+// there, and no LabAgent runs.
 //
 using System;
 using System.Collections.Concurrent;
@@ -34,9 +37,15 @@ namespace Antmicro.Renode.Lab
         /// </summary>
         public static void ConnectLab(this Emulation emulation, int port, string token)
         {
+            emulation.SetLab(port, token);
+            new LabAgent(Connection.Open("control")).Run();
+        }
+
+        /// <summary>Says where the lab listens for streams.</summary>
+        public static void SetLab(this Emulation emulation, int port, string token)
+        {
             Connection.Port = port;
             Connection.Token = token;
-            new LabAgent(Connection.Open("control")).Run();
         }
 
         /// <summary>Makes a terminal called <paramref name="name"/> whose bytes come from and go to the lab.</summary>
@@ -48,7 +57,7 @@ namespace Antmicro.Renode.Lab
         /// <summary>Lets a machine run from the end of this request on.</summary>
         public static void StartLabMachine(this Emulation emulation, string name)
         {
-            LabAgent.Running.Add(name);
+            LabClocks.Running.Add(name);
         }
 
         /// <summary>
@@ -124,13 +133,12 @@ namespace Antmicro.Renode.Lab
                     string said;
                     if(kind == Kind.Still)
                     {
-                        // While the clock hands out quanta it keeps its lock, and a new machine never gets it.
-                        EmulationManager.Instance.CurrentEmulation.PauseAll();
+                        LabClocks.Stop();
                     }
                     var done = kind == Kind.Keyword ? Call(command, out said) : Execute(machine, command, out said);
                     if(kind == Kind.Still)
                     {
-                        Resume();
+                        LabClocks.Start();
                     }
                     var text = Encoding.UTF8.GetBytes(said);
                     writer.Write(done);
@@ -176,22 +184,11 @@ namespace Antmicro.Renode.Lab
             }
         }
 
-        /// <summary>
-        /// Asks Renode's Robot keywords. Its own server for them listens on every interface and lets anybody in, so it
-        /// is not started: only its processor of requests is used, which Renode does not show.
-        /// </summary>
-        private bool Call(string request, out string response)
+        private static bool Call(string request, out string response)
         {
             try
             {
-                if(keywords == null)
-                {
-                    var server = Hidden(new RobotFrameworkEngine(), "server");
-                    keywords = server.GetType().GetProperty("Processor").GetValue(server);
-                    invoke = keywords.GetType().GetMethod("Invoke", new[] { typeof(Stream) });
-                }
-                var body = new MemoryStream(Encoding.UTF8.GetBytes(request));
-                response = new StreamReader((Stream)invoke.Invoke(keywords, new object[] { body }), Encoding.UTF8).ReadToEnd();
+                response = LabKeywords.Call(request);
                 return true;
             }
             catch(Exception e)
@@ -199,23 +196,6 @@ namespace Antmicro.Renode.Lab
                 response = (e.InnerException ?? e).Message;
                 return false;
             }
-        }
-
-        private static object Hidden(object of, string name)
-        {
-            return of.GetType().GetField(name, BindingFlags.Instance | BindingFlags.NonPublic).GetValue(of);
-        }
-
-        /// <summary>As Emulation.StartAll, but for the machines that are meant to run.</summary>
-        private static void Resume()
-        {
-            var emulation = EmulationManager.Instance.CurrentEmulation;
-            Running.RemoveWhere(name => !emulation.Names.Contains(name));
-            foreach(var name in Running)
-            {
-                emulation[name].Start();
-            }
-            emulation.MasterTimeSource.Start();
         }
 
         private string ReadText()
@@ -229,12 +209,6 @@ namespace Antmicro.Renode.Lab
             return Encoding.UTF8.GetString(bytes);
         }
 
-        /// <summary>The machines that run whenever the clocks do.</summary>
-        public static readonly HashSet<string> Running = new HashSet<string>();
-
-        private object keywords;
-        private MethodInfo invoke;
-
         private readonly BinaryReader reader;
         private readonly BinaryWriter writer;
         private readonly Monitor monitor;
@@ -245,6 +219,62 @@ namespace Antmicro.Renode.Lab
             Still,
             Keyword,
         }
+    }
+
+    /// <summary>The clocks of all machines, which share their virtual time.</summary>
+    public static class LabClocks
+    {
+        /// <summary>
+        /// Stops them all. While they hand out quanta they keep their lock, and a machine that is made never gets it.
+        /// </summary>
+        public static void Stop()
+        {
+            EmulationManager.Instance.CurrentEmulation.PauseAll();
+        }
+
+        /// <summary>As Emulation.StartAll, but for the machines that are meant to run.</summary>
+        public static void Start()
+        {
+            var emulation = EmulationManager.Instance.CurrentEmulation;
+            Running.RemoveWhere(name => !emulation.Names.Contains(name));
+            foreach(var name in Running)
+            {
+                emulation[name].Start();
+            }
+            emulation.MasterTimeSource.Start();
+        }
+
+        /// <summary>The machines that run whenever the clocks do.</summary>
+        internal static readonly HashSet<string> Running = new HashSet<string>();
+    }
+
+    /// <summary>
+    /// Renode's Robot keywords. Its own server for them listens on every interface and lets anybody in, so it is not
+    /// started: only its processor of requests is used, which Renode does not show.
+    /// </summary>
+    public static class LabKeywords
+    {
+        /// <summary>Answers the body of an XML-RPC request with the body of its response.</summary>
+        public static string Call(string request)
+        {
+            if(keywords == null)
+            {
+                var server = Hidden(new RobotFrameworkEngine(), "server");
+                keywords = server.GetType().GetProperty("Processor").GetValue(server);
+                invoke = keywords.GetType().GetMethod("Invoke", new[] { typeof(Stream) });
+            }
+            var body = new MemoryStream(Encoding.UTF8.GetBytes(request));
+            var response = (Stream)invoke.Invoke(keywords, new object[] { body });
+            return new StreamReader(response, Encoding.UTF8).ReadToEnd();
+        }
+
+        private static object Hidden(object of, string name)
+        {
+            return of.GetType().GetField(name, BindingFlags.Instance | BindingFlags.NonPublic).GetValue(of);
+        }
+
+        private static object keywords;
+        private static MethodInfo invoke;
     }
 
     /// <summary>A UART's other end in the lab. Bytes wait in memory for a slow reader: the clock never waits for it.</summary>

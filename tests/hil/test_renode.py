@@ -16,8 +16,8 @@ from anyio.abc import ByteReceiveStream
 
 from lab import boards, paths
 from lab.engines import Launch
-from lab.engines._renode_pool import RenodeError
 from lab.engines.renode import RenodeEngine, RenodeMachine
+from lab.engines.renode_control import RenodeError
 from lab.errors import LabError, UsageError
 
 pytestmark = [

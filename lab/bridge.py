@@ -79,6 +79,8 @@ class Bridge:
         ``from`` (``device`` or ``host``), ``type``, ``connection``, ``sequence``, ``payload`` (hex).
     :param window: bytes the device may send ahead of the gateway.
     :param gates: while one of them is closed nothing passes between bridge and gateway; nothing is lost.
+    :param in_session: the device has not just started: it may hold a connection of another time, which has
+        to end. The gateway's end of it is gone, and TLS counts its records, so it cannot be taken up again.
     """
 
     def __init__(
@@ -90,6 +92,7 @@ class Bridge:
         trace: Path | None = None,
         window: int = 32768,
         gates: Sequence[Gate] = (),
+        in_session: bool = False,
     ) -> None:
         self.connect = connect
         self.local_port: int | None = None
@@ -97,6 +100,7 @@ class Bridge:
         self._stream = stream
         self._console = console
         self._gates = gates
+        self._in_session = in_session
         self._trace_path = trace
         self._trace: TextIO | None = None
         self._link = HostLink(window, self._write_trace if trace else None)
@@ -137,7 +141,7 @@ class Bridge:
         with ExitStack() as stack:
             if self._trace_path:
                 self._trace = stack.enter_context(self._trace_path.open("a", buffering=1))
-            self._link.attach(anyio.current_time())
+            self._link.attach(anyio.current_time(), in_session=self._in_session)
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._write)
                 tasks.start_soon(self._tick)

@@ -8,12 +8,17 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import anyio
+import anyio.lowlevel
+import cbor2
 
 from lab.bridge import Bridge
 from lab.console import Console
-from lab.engines import Engine, Exit, Launch, Machine
+from lab.engines import Engine, Exit, Keepable, Launch, Machine
+from lab.engines._stream import SocketByteStream
+from lab.errors import LabError, UsageError
 from lab.line import Line
 from lab.peripherals import Peripherals, Simbus
+from lab.snapshots import digest_of
 from lab.waiting import Gate
 
 if TYPE_CHECKING:
@@ -22,6 +27,10 @@ if TYPE_CHECKING:
     from lab.boards import Board
     from lab.events import Events
     from lab.pki import Authority
+
+
+_PARTS = "parts.cbor"
+_TRIES, _BUS_SECONDS = 500, 0.002
 
 
 class Device:
@@ -45,6 +54,7 @@ class Device:
         self.peripherals = Peripherals(
             ((part.kind, part.name, part.settings) for part in board.parts), folder=folder
         )
+        self.simbus = Simbus(self.peripherals)
         self.machine: Machine
         self.line: Line
         """Its link, before the bridge; faults disturb it."""
@@ -53,6 +63,8 @@ class Device:
         self.bridge: Bridge
         self.console: Console
         self.paused = False
+        self.firmware = ""
+        """SHA-256 of its image, in hex."""
         self.exit: Exit | None = None
         self.connected = anyio.Event()
         """Set when the gateway has heard its answer to the welcome, the first time since power-on."""
@@ -76,12 +88,14 @@ class Device:
         gateway: tuple[str, int],
         gate: Gate,
         publishers: Sequence[bytes] = (),
+        snapshot: Path | None = None,
     ) -> None:
         """Give it power.
 
         :param image: the firmware; none if it is on the board already.
         :param gate: the way to the gateway that it shares with the lab's other devices.
         :param publishers: keys whose packages it takes.
+        :param snapshot: what `save` wrote; it is as it was then, and stands still until its machine resumes.
         :raises LabError: the engine could not start it.
         """
         identity = b""  # a board with its own firmware has its own identity, too
@@ -94,8 +108,12 @@ class Device:
                 board_class=self.board.name,
                 development=self.development,
             )
+        self.firmware = digest_of(image)
+        if snapshot is not None:
+            self._load_parts(snapshot / _PARTS)
         self._spawned = time.monotonic()
-        self.machine = await engine.start(Launch(self.id, self.board, image, identity, self.folder))
+        launch = Launch(self.id, self.board, image, identity, self.folder, snapshot)
+        self.machine = await engine.start(launch)
         self.console = Console(self.machine.console, self.folder / "console.log")
         self.line = Line(self.machine.link)
         self.bridge = Bridge(
@@ -104,6 +122,7 @@ class Device:
             console=self.machine.carried,
             trace=self.trace,
             gates=(self.gate, gate),
+            in_session=snapshot is not None,
         )
 
     async def run(self, events: Events) -> None:
@@ -119,6 +138,62 @@ class Device:
                 exit_ = await self.machine.wait()
             tasks.cancel_scope.cancel()
         self.note_ended(exit_, events)
+
+    async def save(self, folder: Path) -> None:
+        """Write machine and parts as they are to files in `folder`; then it goes on, unless it was paused.
+
+        :raises UsageError: what runs it cannot be kept.
+        :raises LabError: it has ended, or cannot be written.
+        """
+        if not isinstance(self.machine, Keepable):
+            raise UsageError(
+                f"{self.id} runs in engine '{self.board.engine}', which has no snapshots",
+                hint="Boards in QEMU and in Renode have them: lab boards",
+            )
+        self.bridge.hold()
+        try:
+            await self._rest()
+            await self.machine.save(folder)
+            parts = {"parts": self.peripherals.save(), "unanswered": self.simbus.unanswered}
+            (folder / _PARTS).write_bytes(cbor2.dumps(parts))
+        finally:
+            self.simbus.release()
+            if not self.paused:
+                with anyio.CancelScope(shield=True):
+                    if self.exit is None:
+                        await self.machine.resume()
+                self.bridge.release()
+
+    async def _rest(self) -> None:
+        """Pause the machine at a moment when it has heard all that was said to it on its simbus.
+
+        It may wait for an answer, for it asks again when it goes on; but half an answer would be lost to it.
+        In Renode the parts are asked in the middle of an instruction, and have answered before it ends.
+        """
+        bus = self.machine.simbus
+        if isinstance(bus, SocketByteStream):
+            self.simbus.hold()
+        for _ in range(_TRIES):
+            await self.machine.pause()
+            if not isinstance(bus, SocketByteStream):
+                return
+            while bus.unread:
+                await anyio.lowlevel.checkpoint()
+            if not bus.unsent:
+                return
+            await self.machine.resume()
+            await anyio.sleep(_BUS_SECONDS)  # nobody tells when the other end of a socket has read
+        raise LabError(
+            f"{self.id} does not hear what its parts answer it", hint=f"Look at it: lab console {self.id}"
+        )
+
+    def _load_parts(self, file: Path) -> None:
+        try:
+            kept = cbor2.loads(file.read_bytes())
+            self.peripherals.load(kept["parts"])
+            self.simbus = Simbus(self.peripherals, kept["unanswered"])
+        except (cbor2.CBORDecodeError, KeyError, IndexError, TypeError, ValueError) as error:
+            raise LabError(f"{file} makes no sense: {error}", hint="Save another snapshot.") from error
 
     def note_ended(self, exit: Exit, events: Events) -> None:
         """Say that its machine is gone, and how that came."""
@@ -139,7 +214,7 @@ class Device:
     async def _serve_simbus(self) -> None:
         assert self.machine.simbus is not None
         async with self.machine.simbus:
-            await Simbus(self.peripherals).serve(self.machine.simbus)
+            await self.simbus.serve(self.machine.simbus)
 
     async def _note_boot(self) -> None:
         await self.console.first_byte.wait()

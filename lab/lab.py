@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -43,6 +44,7 @@ from lab.home import Home
 from lab.packages import Package
 from lab.peripherals import Peripherals
 from lab.pki import GATEWAY, Authority, Issued, check_device_id, publisher_keys
+from lab.snapshots import Snapshot, Snapshots, aside, digest_of
 from lab.store import Store
 from lab.waiting import Gate
 
@@ -84,6 +86,7 @@ class Lab:
         self._powered: dict[str, Device] = {}
         self._ended: dict[str, Device] = {}
         self._surroundings: dict[str, Peripherals] = {}
+        self._keeping: set[str] = set()
         self._tasks: TaskGroup
         self._stack = contextlib.AsyncExitStack()
 
@@ -226,6 +229,8 @@ class Lab:
         :raises UsageError: no such device.
         """
         infos = [self.gateway.device(name) for name in names]
+        for info in infos:
+            self._check_at_rest(info.id)
         await self._power_off([self._powered[info.id] for info in infos if info.id in self._powered])
         await self._remember_powered()
         for info in infos:
@@ -235,6 +240,7 @@ class Lab:
                 await self.gateway.forget(info.id)
                 for chip in self.home.device(info.id).glob("*.bin"):
                     chip.unlink()
+                Snapshots(self.home.device(info.id)).remove_all()
 
     async def restore(self) -> None:
         """Boot again what had power when the last daemon of this lab was killed."""
@@ -308,6 +314,76 @@ class Lab:
         await device.machine.resume()
         device.bridge.release()
         device.paused = False
+
+    # -- snapshots
+
+    def snapshots(self, name: str) -> list[Json]:
+        """Describe a device's snapshots, the oldest first (`lab.snapshots.Snapshots.list`)."""
+        return self._snapshots(name).list()
+
+    async def save_snapshot(self, name: str, snapshot: str) -> Json:
+        """Keep a device as it is now: machine, memories, clock, parts. It stands still meanwhile.
+
+        :param snapshot: what to call it; one that has the name is replaced.
+        :raises UsageError: its engine has no snapshots, or it cannot be called so.
+        :raises LabError: it is off, or cannot be written.
+        """
+        device, kept = self.powered(name), self._snapshots(name)
+        with self._keeps(name), kept.draft(snapshot) as draft:
+            if not device.started:
+                raise LabError(f"{name} is still being started", hint=f"wait for it: lab wait {name}")
+            await device.save(draft)
+            what = Snapshot(
+                device=name,
+                board=device.board.name,
+                engine=device.board.engine,
+                firmware=device.firmware,
+                development=device.development,
+                saved=time.time(),
+            )
+            await to_thread.run_sync(kept.keep, draft, snapshot, what)
+        self.events.publish("snapshot.saved", name, snapshot=snapshot)
+        return kept.describe(snapshot)
+
+    async def load_snapshot(self, name: str, snapshot: str, *, timeout: float = 60.0) -> Json:
+        """Have a device be as it was when a snapshot was saved; return it once it is connected again.
+
+        Whatever can be wrong with the snapshot is found before the device loses anything: then it goes on as
+        it is. One that is off is switched on by it. Faults in force end.
+
+        :param timeout: seconds until it is connected.
+        :raises NotFoundError: there is no such device or snapshot.
+        :raises UsageError: it is of another board or firmware.
+        :raises LabError: it is damaged, or the engine does not take it.
+        :raises LabTimeoutError: it is not connected in time; it is as the snapshot has it.
+        """
+        board = self.board(self.gateway.device(name).board)
+        self.engines[board.engine].check(board)
+        with self._keeps(name):
+            what, folder = await to_thread.run_sync(self._snapshots(name).verified, snapshot)
+            image = await self._image(board, ignore)
+            _check_fits(what, name, board, digest_of(image), snapshot)
+            device = await self._replace(name, board, image, folder, development=what.development)
+            self.events.publish("snapshot.loaded", name, snapshot=snapshot)
+        await self._remember_powered()
+        try:
+            with anyio.fail_after(timeout):
+                await self._first_connection(device)
+        except TimeoutError as error:
+            raise LabTimeoutError(
+                f"{name} is as snapshot {snapshot} has it, but not connected after {timeout:g} s",
+                hint=_last_words(device),
+            ) from error
+        return self.device(name)
+
+    def remove_snapshot(self, name: str, snapshot: str) -> None:
+        """Erase a snapshot of a device.
+
+        :raises NotFoundError: there is no such device or snapshot.
+        """
+        kept = self._snapshots(name)
+        with self._keeps(name):
+            kept.remove(snapshot)
 
     # -- apps
 
@@ -429,6 +505,54 @@ class Lab:
 
     # -- behind it
 
+    def _snapshots(self, name: str) -> Snapshots:
+        """Return the snapshots of a device the lab knows."""
+        return Snapshots(self.home.device(self.gateway.device(name).id))
+
+    @contextlib.contextmanager
+    def _keeps(self, name: str) -> Iterator[None]:
+        """Let one at a time save or load a device."""
+        self._check_at_rest(name)
+        self._keeping.add(name)
+        try:
+            yield
+        finally:
+            self._keeping.discard(name)
+
+    def _check_at_rest(self, name: str) -> None:
+        if name in self._keeping:
+            raise LabError(f"a snapshot of {name} is being saved or loaded", hint="try again in a moment")
+
+    async def _replace(
+        self, name: str, board: Board, image: Path | None, snapshot: Path, *, development: bool
+    ) -> Device:
+        """Have a device run from a snapshot; should it not start, the one before goes on."""
+        before, folder = self._powered.get(name), self.home.device(name)
+        goes_on = before is not None and not before.paused
+        if goes_on:
+            await self.pause(name)
+        try:
+            with aside(folder):
+                device = Device(name, board, folder, development=development, trace=self._trace)
+                if before is None:
+                    self._powered[name] = device
+                await self._power(device, image, snapshot)
+        except BaseException:
+            if self._powered.get(name) is not before:
+                self._powered.pop(name, None)
+            if goes_on and self._powered.get(name) is before:
+                with anyio.CancelScope(shield=True):
+                    await self.resume(name)
+            raise
+        with anyio.CancelScope(shield=True):  # no half of it: the one before is gone, and the new one served
+            self._powered[name] = device
+            self._surroundings[name] = device.peripherals
+            if before is not None:
+                await self._power_off([before])
+            self._tasks.start_soon(self._look_after, device)
+            await device.machine.resume()
+        return device
+
     def _target(self, name: str) -> Device | None:
         return None if name == GATEWAY else self.powered(name)
 
@@ -479,6 +603,7 @@ class Lab:
             names = list(itertools.islice((each for each in free if self._is_free(each, board)), count))
         for each in names:
             check_device_id(each)
+            self._check_at_rest(each)
             if each in self._powered:
                 raise UsageError(f"{each} is up already", hint=f"take it down with: lab down {each}")
             known = self._known(each)
@@ -512,13 +637,18 @@ class Lab:
 
     async def _start(self, device: Device, image: Path | None) -> None:
         """Give a device power and somebody who looks after it."""
+        await self._power(device, image)
+        self._tasks.start_soon(self._look_after, device)
+
+    async def _power(self, device: Device, image: Path | None, snapshot: Path | None = None) -> None:
+        """Give a device power."""
         if device.board.engine != "serial":
             await self.gateway.register(device.id, device.board.name, device.board.engine)
         engine = self.engines[device.board.engine]
         publishers = publisher_keys(self.home.publishers)
-        await device.start(engine, image, self.authority, self.gateway.address, self.gate, publishers)
+        gateway = self.gateway.address
+        await device.start(engine, image, self.authority, gateway, self.gate, publishers, snapshot)
         self._ended.pop(device.id, None)
-        self._tasks.start_soon(self._look_after, device)
 
     async def _look_after(self, device: Device) -> None:
         try:
@@ -534,7 +664,7 @@ class Lab:
         assert device.exit is not None
         with anyio.CancelScope(shield=True):
             await self._end_faults(device)
-        self._powered.pop(device.id, None)
+        self._note_off(device)
         if not device.exit.asked:
             self._ended[device.id] = device
             log.warning("a board ended by itself", device=device.id, reason=device.exit.reason)
@@ -572,9 +702,14 @@ class Lab:
                 await device.machine.stop()
                 await device.ended.wait()
                 await self._end_faults(device)
-            self._powered.pop(device.id, None)
+            self._note_off(device)
 
         await _together([partial(stop, device) for device in devices])
+
+    def _note_off(self, device: Device) -> None:
+        """Say that a device has no power, unless its place has been taken by one from a snapshot."""
+        if self._powered.get(device.id) is device:
+            del self._powered[device.id]
 
     async def _remember_powered(self) -> None:
         """Note what has power, for the daemon after one that is killed."""
@@ -616,6 +751,27 @@ class Lab:
                 self._powered[device.id] = device
                 return device
         return None
+
+
+def _check_fits(what: Snapshot, device: str, board: Board, firmware: str, snapshot: str) -> None:
+    """Raise `UsageError` if a snapshot is not of such a device."""
+    for thing, was, is_ in (
+        ("device", what.device, device),
+        ("board", what.board, board.name),
+        ("engine", what.engine, board.engine),
+    ):
+        if was != is_:
+            raise UsageError(
+                f"snapshot {snapshot} is of {thing} {was}, and {device} is of {thing} {is_}"
+                if thing != "device"
+                else f"snapshot {snapshot} is of {was}, not of {device}",
+                hint="A snapshot holds identity and memory of one device; save one of this.",
+            )
+    if what.firmware != firmware:
+        raise UsageError(
+            f"snapshot {snapshot} is of another firmware than the present build for {board.name}",
+            hint=f"build what it was saved from, or drop it: lab snapshot remove {device} {snapshot}",
+        )
 
 
 def _unheard(package: Package, state: str, reason: str = "") -> AppInfo:

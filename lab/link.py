@@ -86,6 +86,11 @@ class Deframer:
         self._part = b""
         self._overlong = False
 
+    @property
+    def rest(self) -> bytes:
+        """The beginning of a frame whose end has not been fed yet."""
+        return self._part
+
     def feed(self, data: bytes) -> list[bytes]:
         """Return the bodies of the frames that `data` completes."""
         *pieces, rest = data.split(b"\0")
@@ -396,13 +401,15 @@ class HostLink(_Link):
         super().__init__(window, tap)
         self._attach_at: float | None = None
 
-    def attach(self, now: float) -> None:
+    def attach(self, now: float, *, in_session: bool = False) -> None:
         """Say that the line is up: a connection the device may hold from before has to end.
 
         A device that has just started opens by itself; to end that would cost it its back-off, so it is given
         `ATTACH_AFTER` seconds.
+
+        :param in_session: it has not just started.
         """
-        self._attach_at = now + ATTACH_AFTER
+        self._attach_at = now if in_session else now + ATTACH_AFTER
 
     @property
     def deadline(self) -> float | None:

@@ -24,6 +24,8 @@ class Launch:
     :param identity: the provisioning blob (docs/protocol.md, section 4), fresh for this power-on.
     :param folder: the device's own folder, for what must survive a power cut (`flash.bin`) and for the
         log of the engine (`engine.log`).
+    :param snapshot: a folder that `Keepable.save` wrote, from a machine of the same board and image. The
+        machine is as it was then, with the streams of now; it stands still until `Machine.resume`.
     """
 
     device: str
@@ -31,6 +33,7 @@ class Launch:
     image: Path | None
     identity: bytes
     folder: Path
+    snapshot: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,19 @@ class OwnProcess(Protocol):
 
     def send_signal(self, number: signal.Signals) -> None:
         """Send the process a signal that the machine did not ask for; nothing happens if it has ended."""
+
+
+@runtime_checkable
+class Keepable(Protocol):
+    """A machine that can be kept as it is, and be had again (`Launch.snapshot`)."""
+
+    async def save(self, folder: Path) -> None:
+        """Write what is in it to files in `folder`: processor, memories, devices, clock.
+
+        It has been paused, and stays so. What its streams carry at the time is not part of it.
+
+        :raises LabError: it has ended, or cannot be written.
+        """
 
 
 class Engine(Protocol):

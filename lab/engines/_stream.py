@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import socket
+import termios
 
 import anyio
 from anyio import lowlevel
@@ -19,6 +21,19 @@ class SocketByteStream(ByteStream):
     def __init__(self, raw: socket.socket) -> None:
         raw.setblocking(False)
         self._raw = raw
+
+    @property
+    def unread(self) -> bool:
+        """Whether something has arrived that nobody has received."""
+        return self._asks(termios.FIONREAD)
+
+    @property
+    def unsent(self) -> bool:
+        """Whether the other end has yet to read something that was sent (ioctl SIOCOUTQ)."""
+        return self._asks(termios.TIOCOUTQ)
+
+    def _asks(self, request: int) -> bool:
+        return fcntl.ioctl(self._raw, request, bytes(4)) != bytes(4)
 
     async def receive(self, max_bytes: int = 65536) -> bytes:
         """Return what has arrived, at most `max_bytes`; wait for it."""

@@ -6,11 +6,13 @@ import contextlib
 import os
 import shutil
 import signal
+import socket
 from collections.abc import Sequence
+from pathlib import Path
 
 import anyio
 from anyio.abc import ByteStream
-from qemu.qmp import QMPClient, QMPError
+from qemu.qmp import EventListener, QMPClient, QMPError
 
 from lab.boards import Board
 from lab.engines import Exit, Launch, _carried
@@ -18,6 +20,8 @@ from lab.engines._process import Process, Wire, check_tools, memory_file
 from lab.errors import LabError, MissingError, UsageError
 
 _PROGRAM = "qemu-system-arm"
+_STATE = "machine.qemu"
+"""QEMU's migration stream, in a snapshot. It holds the memory that a file backs, too."""
 
 
 class QemuEngine:
@@ -64,7 +68,7 @@ class QemuEngine:
         for wire in (*wires.values(), control):
             wire.release()
         console, carried = (wires["console"].stream(), None) if "console" in wires else _carried.pair()
-        return QemuMachine(
+        machine = QemuMachine(
             process,
             control,
             console=console,
@@ -72,6 +76,15 @@ class QemuEngine:
             simbus=wires["simbus"].stream() if "simbus" in wires else None,
             carried=carried,
         )
+        if launch.snapshot is not None:
+            try:
+                await machine.load(launch.snapshot)
+            except BaseException:
+                with anyio.CancelScope(shield=True):
+                    await machine.stop()
+                    await machine.close()
+                raise
+        return machine
 
 
 class QemuMachine:
@@ -138,6 +151,58 @@ class QemuMachine:
         async with self._commanding:
             await self._execute(await self._connected(), "cont")
 
+    async def save(self, folder: Path) -> None:
+        """Write what is in it to `folder`. It has been paused, and stays so.
+
+        :raises LabError: it has ended, or QEMU cannot write it.
+        """
+        with (folder / _STATE).open("wb") as file:
+            await self._migrate("migrate", file.fileno(), "write a snapshot")
+
+    async def load(self, folder: Path) -> None:
+        """Take what `save` wrote into `folder`. It was started for that, and stands still afterwards.
+
+        :raises LabError: QEMU cannot read it.
+        """
+        with (folder / _STATE).open("rb") as file:
+            await self._migrate("migrate-incoming", file.fileno(), "take a snapshot")
+
+    async def _migrate(self, command: str, file: int, what: str) -> None:
+        """Have QEMU write itself to a file, or read itself from it; return when that is done."""
+        async with self._commanding:
+            monitor = await self._connected()
+            events = [{"capability": "events", "state": True}]
+            await self._execute(monitor, "migrate-set-capabilities", capabilities=events)
+            # QEMUs from 8.2 on could be given the file's name. Its socket is at rest between two commands.
+            socket.send_fds(self._control.take(), [b" "], [file])
+            await self._execute(monitor, "getfd", fdname="snapshot")
+            with monitor.listener("MIGRATION") as steps:
+                await self._execute(monitor, command, uri="fd:snapshot")
+                status = "it ended"
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(self._give_up_at_end, tasks.cancel_scope)
+                    status = await self._outcome(steps)
+                    tasks.cancel_scope.cancel()
+            if status != "completed":
+                said = f": {self._process.reason()}" if self._process.ended else ""
+                raise LabError(
+                    f"QEMU (pid {self.pid}) could not {what}{said or f' ({status})'}",
+                    hint=f"Its log is {self._process.log}.",
+                )
+
+    @staticmethod
+    async def _outcome(steps: EventListener) -> str:
+        while True:
+            status: str = (await steps.get())["data"]["status"]
+            if status in ("completed", "failed"):
+                return status
+
+    async def close(self) -> None:
+        """Close its streams: nobody will read them."""
+        for stream in (self.console, self.link, self.simbus):
+            if stream is not None:
+                await stream.aclose()
+
     def send_signal(self, number: signal.Signals) -> None:
         """Send its process a signal that the machine did not ask for; nothing happens if it has ended."""
         self._process.send(number)
@@ -165,9 +230,9 @@ class QemuMachine:
             self._monitor = monitor
         return self._monitor
 
-    async def _execute(self, monitor: QMPClient, command: str) -> None:
+    async def _execute(self, monitor: QMPClient, command: str, **arguments: object) -> None:
         try:
-            await monitor.execute(command)
+            await monitor.execute(command, arguments)
         except (QMPError, OSError) as error:
             raise self._unable(f"do {command!r}", error) from error
 
@@ -215,6 +280,8 @@ def arguments(launch: Launch, uarts: dict[int, int], control: int, identity: str
             line += ["-serial", "null"]
     line += ["-chardev", f"socket,id=control,fd={control}", "-mon", "chardev=control,mode=control"]
     line += ["-device", f"loader,file={identity},addr={board.identity.address:#x},force-raw=on"]
+    if launch.snapshot is not None:
+        line += ["-S", "-incoming", "defer"]
     return [*line, "-kernel", str(launch.image), *board.qemu.arguments]
 
 

@@ -37,6 +37,7 @@ from lab.peripherals.model import (
     I2cModel,
     InputModel,
     Json,
+    Kept,
     Model,
     OutputModel,
     Settings,
@@ -45,6 +46,7 @@ from lab.peripherals.model import (
     StripModel,
 )
 from lab.peripherals.profile import Points
+from lab.waiting import Signal
 
 _ANSWER = 0x80
 _TRACE_LENGTH = 1000
@@ -122,6 +124,7 @@ class Peripherals:
         seed: int = 0,
     ) -> None:
         self._clock = clock
+        self._set_back = 0.0
         self._listeners: list[Callable[[str], None]] = []
         self._levels: dict[int, bool] = {}
         self.interrupt: Callable[[int, bool], None] = lambda _pin, _level: None
@@ -130,9 +133,10 @@ class Peripherals:
         """The last transactions."""
         self.on_transaction: Callable[[Transaction], None] | None = None
         """Called after each transaction, for whoever draws a live trace."""
+        self._random = random.Random(seed)
         bench = Bench(
-            clock=clock,
-            random=random.Random(seed),
+            clock=self._now,
+            random=self._random,
             folder=folder,
             changed=self._changed,
             interrupt=lambda pin, level: self.interrupt(pin, level),
@@ -253,6 +257,37 @@ class Peripherals:
             for name, part in self.parts.items()
         }
 
+    def save(self) -> Kept:
+        """Return the parts as they are, for `load`. Who reads it later finds nothing else changed by it."""
+        version, numbers, gauss = self._random.getstate()
+        return {
+            "at": self._now(),
+            "random": [version, list(numbers), gauss],
+            "levels": dict(self._levels),
+            "kinds": dict(self._kinds),
+            "parts": {name: part.save() for name, part in self.parts.items()},
+        }
+
+    def load(self, kept: Kept) -> None:
+        """Have the parts be, and their clock show, what they were and it did at `save`; faults are none.
+
+        :raises UsageError: it is of other parts.
+        """
+        if kept["kinds"] != self._kinds:
+            raise UsageError(
+                f"the board had other parts: {', '.join(kept['kinds']) or 'none'}",
+                hint=f"It has now: {', '.join(self._kinds) or 'none'}.",
+            )
+        self._set_back = self._clock() - kept["at"]
+        version, numbers, gauss = kept["random"]
+        self._random.setstate((version, tuple(numbers), gauss))
+        self._levels = dict(kept["levels"])
+        for name, part in self.parts.items():
+            part.load(kept["parts"][name])
+
+    def _now(self) -> float:
+        return self._clock() - self._set_back
+
     def pins(self) -> dict[int, bool]:
         """Return the level of every pin that the device has driven."""
         return dict(self._levels)
@@ -287,7 +322,7 @@ class Peripherals:
         except BusError as error:
             status = error.status
         known = Operation(operation) if handler else operation
-        transaction = Transaction(self._clock(), known, request, status, answer)
+        transaction = Transaction(self._now(), known, request, status, answer)
         self.trace.append(transaction)
         if self.on_transaction is not None:
             self.on_transaction(transaction)
@@ -373,11 +408,15 @@ class Simbus:
     """Serves a device's parts on its simbus stream.
 
     :param peripherals: the parts.
+    :param unanswered: what the device has sent already (`Simbus.unanswered`).
     """
 
-    def __init__(self, peripherals: Peripherals) -> None:
+    def __init__(self, peripherals: Peripherals, unanswered: bytes = b"") -> None:
         self.peripherals = peripherals
         self._deframer = Deframer()
+        self._waiting = unanswered
+        self._held = False
+        self._released = Signal()
 
     @property
     def dropped(self) -> int:
@@ -406,6 +445,11 @@ class Simbus:
                     async with sending:
                         await stream.send(frame(bytes([0, Operation.GPIO_CHANGED, pin, level])))
 
+        async def answer_held() -> None:
+            while True:
+                await self._released.wait()
+                await self._answer(stream, sending)
+
         sending = anyio.Lock()
         self._deframer = Deframer()
         self.peripherals.interrupt = interrupt
@@ -414,23 +458,41 @@ class Simbus:
                 tasks.start_soon(tell)
                 async with sending:
                     await stream.send(b"\0")
+                tasks.start_soon(answer_held)
                 await self._answer(stream, sending)
+                async for data in stream:
+                    self._waiting += data
+                    await self._answer(stream, sending)
                 tasks.cancel_scope.cancel()
         except* (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError):
             pass  # the machine has stopped
         finally:
             self.peripherals.interrupt = lambda _pin, _level: None
 
+    def hold(self) -> None:
+        """Answer nothing more; what the device asks from now on waits."""
+        self._held = True
+
+    @property
+    def unanswered(self) -> bytes:
+        """What the device has sent that had no answer: what waits, and a request that is not whole yet."""
+        return self._deframer.rest + self._waiting
+
+    def release(self) -> None:
+        """Answer again, first what was asked meanwhile."""
+        self._held = False
+        self._released.set()
+
     async def _answer(self, stream: ByteStream, sending: anyio.Lock) -> None:
-        async for data in stream:
-            answers = b"".join(
-                self._reply(body[0], body[1], body[2:])
-                for body in self._deframer.feed(data)
-                if len(body) >= 2
-            )
-            if answers:
-                async with sending:
-                    await stream.send(answers)
+        if self._held:
+            return
+        data, self._waiting = self._waiting, b""
+        answers = b"".join(
+            self._reply(body[0], body[1], body[2:]) for body in self._deframer.feed(data) if len(body) >= 2
+        )
+        if answers:
+            async with sending:
+                await stream.send(answers)
 
     def _reply(self, tag: int, operation: int, request: bytes) -> bytes:
         """Return the frame that answers a request, if any does.

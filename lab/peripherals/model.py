@@ -23,6 +23,9 @@ from lab.peripherals import units
 
 Json = bool | int | float | str | None | Sequence["Json"] | Mapping[str, "Json"]
 
+Kept = dict[str, Any]
+"""What a snapshot holds of a part: whatever CBOR can say (RFC 8949)."""
+
 
 class Status(enum.IntEnum):
     """First byte of a simbus answer (docs/protocol.md, section 1)."""
@@ -146,6 +149,24 @@ class Signal:
             value = first + (last - first) * (elapsed - start) / (end - start)
         return self._clip(value + self._drift * (self._bench.clock() - self._drift_since) / 3600)
 
+    def save(self) -> Kept:
+        """Return it for a snapshot."""
+        now = self._bench.clock()
+        return {
+            "points": self._points,
+            "elapsed": now - self._since,
+            "noise": self.noise,
+            "drift": self._drift,
+            "drifting": now - self._drift_since,
+        }
+
+    def load(self, kept: Kept) -> None:
+        """Go on as it was at `save`."""
+        now = self._bench.clock()
+        self._points = tuple((at, value) for at, value in kept["points"])
+        self._since, self.noise = now - kept["elapsed"], kept["noise"]
+        self._drift, self._drift_since = kept["drift"], now - kept["drifting"]
+
     def sample(self) -> float:
         """What a measurement now would see."""
         return self._clip(self._bench.random.gauss(self.value, self.noise) if self.noise else self.value)
@@ -178,6 +199,18 @@ class Model:
     def state(self) -> Mapping[str, Json]:
         """Return what the part shows to someone who looks at it (colours, sounds), for JSON."""
         return {}
+
+    def save(self) -> Kept:
+        """Return what `load` needs. Faults are none of it: they are the lab's, and end with a power-on.
+
+        Times are the bench's, which `Peripherals.load` sets back.
+        """
+        return {"signals": {key: signal.save() for key, signal in self.signals.items()}}
+
+    def load(self, kept: Kept) -> None:
+        """Be as it was at `save`, of a part with the same settings."""
+        for key, signal in self.signals.items():
+            signal.load(kept["signals"][key])
 
     def sense(self) -> Mapping[str, float]:
         """Return what a measurement now would see, for an emulator that has the part's registers itself."""

@@ -8,10 +8,10 @@ and 3.4) is the value that was set. A driver that compensates with integers must
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import ClassVar, Literal
 
-from lab.peripherals.model import Bench, BusError, I2cModel, Quantity, Settings, Status
+from lab.peripherals.model import Bench, BusError, I2cModel, Kept, Quantity, Settings, Status
 
 CHIP_ID = 0x61
 
@@ -217,6 +217,23 @@ class Bme680(I2cModel):
         self._pointer = 0
         self._running: _Conversion | None = None
         self._filtered: dict[int, int] = {}
+
+    def save(self) -> Kept:
+        """Return its registers and the conversion that runs."""
+        return super().save() | {
+            "registers": self._registers,
+            "data": self._data,
+            "pointer": self._pointer,
+            "running": asdict(self._running) if self._running else None,
+            "filtered": self._filtered,
+        }
+
+    def load(self, kept: Kept) -> None:
+        """Be as it was at `save`."""
+        super().load(kept)
+        self._registers, self._data = kept["registers"], kept["data"]
+        self._pointer, self._filtered = kept["pointer"], kept["filtered"]
+        self._running = _Conversion(**kept["running"]) if kept["running"] else None
 
     def transfer(self, out: bytes, read_length: int) -> bytes:
         """Take pairs of register and value; read from the last register named onwards (section 6.2)."""

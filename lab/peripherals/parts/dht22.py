@@ -10,7 +10,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from lab.peripherals.model import Bench, BusError, Fault, Json, Quantity, Settings, SingleWireModel, Status
+from lab.peripherals.model import (
+    Bench,
+    BusError,
+    Fault,
+    Json,
+    Kept,
+    Quantity,
+    Settings,
+    SingleWireModel,
+    Status,
+)
 
 RESPONSE = (80, 80)  # µs, section 7.3, "step 2"
 BIT_LOW, ZERO_HIGH, ONE_HIGH = 50, 26, 70  # µs, section 7.3, "step 3"
@@ -63,6 +73,16 @@ class Dht22(SingleWireModel):
     def state(self) -> Mapping[str, Json]:
         """Return how often it has been read."""
         return {"reads": self._reads}
+
+    def save(self) -> Kept:
+        """Return its last measurement."""
+        own = {"measured_at": self._measured_at, "frame": self._frame, "reads": self._reads}
+        return super().save() | own
+
+    def load(self, kept: Kept) -> None:
+        """Be as it was at `save`."""
+        super().load(kept)
+        self._measured_at, self._frame, self._reads = kept["measured_at"], kept["frame"], kept["reads"]
 
     def sense(self) -> Mapping[str, float]:
         """Return what is measured now; whoever asks has seen a start pulse."""

@@ -5,6 +5,7 @@ Its contents are a file in the device's folder and outlive a power cut, also one
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Annotated
 from pydantic import Field
 
 from lab.errors import UsageError
-from lab.peripherals.model import Bench, BusError, FlashModel, Json, Settings, Status
+from lab.peripherals.model import Bench, BusError, FlashModel, Json, Kept, Settings, Status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +102,20 @@ class NorFlash(FlashModel):
     def flip(self, address: int, bit: int) -> None:
         """Change one bit (0 is the lowest) of the byte at `address`, as radiation or age does."""
         self._store(address, bytes([self._content[address] ^ 1 << bit]))
+
+    def save(self) -> Kept:
+        """Return its contents and how worn it is."""
+        content = zlib.compress(self._content, level=1)
+        return super().save() | {"content": content, "erases": self.erases, "powered": self._powered}
+
+    def load(self, kept: Kept) -> None:
+        """Hold what it held at `save`, in its file too."""
+        super().load(kept)
+        content = zlib.decompressobj().decompress(kept["content"], self.settings.size)
+        if len(content) != self.settings.size or len(kept["erases"]) != len(self.erases):
+            raise ValueError(f"{self.name} holds {self.settings.size} bytes, and {len(content)} were saved")
+        self.erases, self._powered = list(kept["erases"]), kept["powered"]
+        self._store(0, content)
 
     def state(self) -> Mapping[str, Json]:
         """Return how often sectors were erased: in all, and the one most worn."""

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from lab.peripherals.model import Bench, Fault, Json, OutputModel, Settings
+from lab.peripherals.model import Bench, Fault, Json, Kept, OutputModel, Settings
 
 _KEPT = 256
 """How many of the last intervals are kept."""
@@ -60,6 +60,17 @@ class Relay(OutputModel):
     def reset(self) -> None:
         """A board's pins float until its firmware drives them: the output goes off."""
         self.drive(not self._on_level)
+
+    def save(self) -> Kept:
+        """Return whether it is on, and when it was."""
+        own = {"on_since": self._on_since, "intervals": list(self.intervals), "total": self.total}
+        return super().save() | own
+
+    def load(self, kept: Kept) -> None:
+        """Be as it was at `save`."""
+        super().load(kept)
+        self._on_since, self.total = kept["on_since"], kept["total"]
+        self.intervals = deque(((start, end) for start, end in kept["intervals"]), maxlen=_KEPT)
 
     def state(self) -> Mapping[str, Json]:
         """Return whether it is on, how often it went on, and the last intervals (start, end) in seconds."""

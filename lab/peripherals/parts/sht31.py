@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from lab.peripherals.model import Bench, BusError, Fault, I2cModel, Quantity, Settings, Status
+from lab.peripherals.model import Bench, BusError, Fault, I2cModel, Kept, Quantity, Settings, Status
 
 # Single-shot commands (table 9) with the longest time the measurement takes (table 4), in seconds.
 _MEASURE = {
@@ -60,6 +60,15 @@ class Sht31(I2cModel):
         self._status = _STATUS_RESET
         self._words: tuple[int, ...] = ()
         self._ready = -math.inf
+
+    def save(self) -> Kept:
+        """Return its status and the measurement that waits to be read."""
+        return super().save() | {"status": self._status, "words": self._words, "ready": self._ready}
+
+    def load(self, kept: Kept) -> None:
+        """Be as it was at `save`."""
+        super().load(kept)
+        self._status, self._words, self._ready = kept["status"], tuple(kept["words"]), kept["ready"]
 
     def transfer(self, out: bytes, read_length: int) -> bytes:
         """Section 4: a 16-bit command; then words, each with its checksum. Nothing to read yet is a NACK."""

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from lab.peripherals.model import Bench, Fault, Json, Settings, StripModel
+from lab.peripherals.model import Bench, Fault, Json, Kept, Settings, StripModel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +47,16 @@ class Ws2812(StripModel):
             green, red, blue = data[3 * index : 3 * index + 3]
             self.colours[index] = (red, green, blue)
         self.bench.changed(self.name)
+
+    def save(self) -> Kept:
+        """Return its colours."""
+        return super().save() | {"colours": self.colours, "writes": self.writes}
+
+    def load(self, kept: Kept) -> None:
+        """Show what it showed at `save`."""
+        super().load(kept)
+        self.colours = [(red, green, blue) for red, green, blue in kept["colours"]]
+        self.writes = kept["writes"]
 
     def state(self) -> Mapping[str, Json]:
         """Return the colours (red, green, blue) and how often the strip was written."""

@@ -39,6 +39,7 @@ class Process:
     :param arguments: program and arguments.
     :param inherited: descriptors it inherits, under the same numbers.
     :param log: the file that takes its stdout and stderr.
+    :param name: what it is called in messages; as its program unless said.
     :param stdin: the descriptor that is its stdin; nothing unless said.
     :param stdout: the descriptor that is its stdout instead of `log`.
     :param environment: variables that it has besides the lab's.
@@ -50,6 +51,7 @@ class Process:
         inherited: Sequence[int],
         log: Path,
         *,
+        name: str = "",
         stdin: int = subprocess.DEVNULL,
         stdout: int | None = None,
         environment: Mapping[str, str] | None = None,
@@ -87,7 +89,7 @@ class Process:
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         self.pid = self._child.pid
-        self.name = Path(arguments[0]).name
+        self.name = name or Path(arguments[0]).name
         self.log = log
         self._handle: int | None = os.pidfd_open(self.pid)
         self._reaping = anyio.Lock()

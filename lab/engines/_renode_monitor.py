@@ -52,8 +52,8 @@ class MonitorControl:
         script = setup.folder / "renode.resc"
         serve = f"emulation ConnectLab {setup.arrivals.port} {quoted(setup.arrivals.token)}"
         await to_thread.run_sync(write_private, script, f"{included(setup.models)}\n{serve}\n")
-        # Renode's console reads its stdin in a busy loop once that has ended: it gets a pipe that does not. It
-        # reads when the script is over: after a failed one, for the agent does not return.
+        # Renode's console reads its stdin in a busy loop once that has ended: it gets a pipe that does not.
+        # It reads when the script is over: after a failed one, for the agent does not return.
         end, self._stdin = os.pipe()
         os.write(self._stdin, b"quit\n")
         try:

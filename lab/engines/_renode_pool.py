@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import secrets
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from lab import paths, third_party
 from lab.engines._process import Process
 from lab.engines._renode_arrivals import Arrivals
 from lab.engines._renode_monitor import MonitorControl
+from lab.engines._renode_pyrenode3 import Pyrenode3Control
 from lab.engines.renode_control import Control, Setup, included, write_private
 
 CAPACITY = 8
@@ -22,7 +24,7 @@ CAPACITY = 8
 
 _USING = re.compile(r"using [\w.= ]+;$")
 
-CONTROLS: dict[str, Callable[[Setup], Control]] = {"monitor": MonitorControl}
+CONTROLS: dict[str, Callable[[Setup], Control]] = {"monitor": MonitorControl, "pyrenode3": Pyrenode3Control}
 """The ways to control Renode, by the names that ``LAB_RENODE_CONTROL`` has for them."""
 
 
@@ -47,7 +49,7 @@ class Pool:
         :raises LabError: it did not get there; the message has what it said.
         """
         settings = third_party.cache() / "renode"
-        models = await to_thread.run_sync(_prepare, settings, program)
+        models = await to_thread.run_sync(_prepare, settings, program, control)
         arrivals = Arrivals()
         setup = Setup(program, models, settings, folder, arrivals)
         pool = cls(CONTROLS[control](setup), arrivals, folder)
@@ -84,7 +86,7 @@ class Pool:
         await self._arrivals.aclose()
 
 
-def _prepare(settings: Path, program: str) -> Path:
+def _prepare(settings: Path, program: str, control: str) -> Path:
     """Return the one C# file that Renode compiles; it keeps the assembly in its cache in `settings`.
 
     One file and not seven: a compile takes a second, however short the file is.
@@ -99,8 +101,10 @@ def _prepare(settings: Path, program: str) -> Path:
         body = "\n".join("" if _USING.match(line) else line for line in lines)
         bodies.append(f'#line 1 "{source}"\n{body}\n')
     # Renode's cache knows an assembly by its source alone, and one is only good for the Renode that made it.
-    maker = Path(program).resolve()
-    text = f"// {maker} {maker.stat().st_mtime_ns}\n" + "\n".join([*sorted(usings), *bodies])
+    file = Path(program).resolve()
+    chosen = sorted(f"{name}={value}" for name, value in os.environ.items() if name.startswith("PYRENODE_"))
+    maker = " ".join([control, os.fspath(file), str(file.stat().st_mtime_ns), *chosen])
+    text = f"// {maker!r}\n" + "\n".join([*sorted(usings), *bodies])
     file = settings / f"lab-{hashlib.sha256(text.encode()).hexdigest()[:16]}.cs"
     config = settings / "renode" / "config"
     config.parent.mkdir(parents=True, exist_ok=True)

@@ -21,12 +21,16 @@ from lab import boards, paths
 from lab.boards import Board
 from lab.engines import Exit, Launch
 from lab.engines._process import check_tools, memory_file
-from lab.engines._renode_pool import CAPACITY, Pool
+from lab.engines._renode_pool import CAPACITY, CONTROLS, Pool
+from lab.engines._renode_pyrenode3 import interpreter
 from lab.engines.renode_control import Control, checked_name, quoted
 from lab.errors import LabError, MissingError, UsageError
 
 OLDEST = (1, 15)
 """The first version that is known to do."""
+
+CONTROL = "LAB_RENODE_CONTROL"
+"""The variable that says how Renode is spoken to."""
 
 _STREAMS = ("console", "link", "simbus")
 
@@ -36,11 +40,16 @@ _INSTALL = (
 
 
 class RenodeEngine:
-    """Boots boards in Renode, up to eight a process."""
+    """Boots boards in Renode, up to eight a process.
+
+    :param control: how Renode is spoken to, ``monitor`` or ``pyrenode3``; as `chosen_control` has it unless
+        said.
+    """
 
     name = "renode"
 
-    def __init__(self) -> None:
+    def __init__(self, control: str | None = None) -> None:
+        self._control = control
         self._pools: list[Pool] = []
         self._choosing = anyio.Lock()
         self._renamed = itertools.count()
@@ -49,6 +58,8 @@ class RenodeEngine:
         """Raise `MissingError` if Renode is not installed or too old."""
         check_tools()
         program()
+        if (self._control or chosen_control()) == "pyrenode3":
+            interpreter()
 
     async def start(self, launch: Launch) -> RenodeMachine:
         """Make a machine in a process that has room; returns once it runs and its streams are open.
@@ -89,7 +100,7 @@ class RenodeEngine:
                 if len(pool.machines) < CAPACITY and not pool.process.ended:
                     pool.machines.add(name)
                     return pool
-            pool = await Pool.start("monitor", program(), folder)
+            pool = await Pool.start(self._control or chosen_control(), program(), folder)
             self._pools.append(pool)
             pool.machines.add(name)
             return pool
@@ -222,6 +233,19 @@ class RenodeMachine:
         if self._stopped.is_set():
             raise LabError(f"{self._name} has been stopped and cannot {what}")
         return self._pool.control
+
+
+def chosen_control() -> str:
+    """Return how Renode is spoken to: ``LAB_RENODE_CONTROL``, or ``monitor``.
+
+    :raises UsageError: there is no such way.
+    """
+    named = os.environ.get(CONTROL) or "monitor"
+    if named not in CONTROLS:
+        raise UsageError(
+            f"{CONTROL}={named} is no way to control Renode", hint=f"One of: {', '.join(CONTROLS)}."
+        )
+    return named
 
 
 def program() -> str:

@@ -1,4 +1,7 @@
-"""Engine `renode` with a real Renode and a small firmware that shows what its UARTs carry."""
+"""Engine `renode` with a real Renode and a small firmware that shows what its UARTs carry.
+
+Every test runs with each way to control Renode; where pyrenode3 is not installed, half of them are skipped.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +19,11 @@ from anyio.abc import ByteReceiveStream
 
 from lab import boards, paths
 from lab.engines import Launch
+from lab.engines._renode_pool import CONTROLS
+from lab.engines._renode_pyrenode3 import interpreter
 from lab.engines.renode import RenodeEngine, RenodeMachine
 from lab.engines.renode_control import RenodeError
-from lab.errors import LabError, UsageError
+from lab.errors import LabError, MissingError, UsageError
 
 pytestmark = [
     pytest.mark.anyio,
@@ -42,6 +47,17 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
+@pytest.fixture(scope="module", params=list(CONTROLS))
+def control(request: pytest.FixtureRequest) -> str:
+    """How Renode is controlled."""
+    if request.param == "pyrenode3":
+        try:
+            interpreter()
+        except MissingError as error:
+            pytest.skip(str(error))
+    return str(request.param)
+
+
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     image = tmp_path_factory.mktemp("firmware") / "echo.elf"
@@ -53,10 +69,10 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 async def machines(
-    image: Path, tmp_path_factory: pytest.TempPathFactory
+    control: str, image: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[list[RenodeMachine]]:
     """Two machines of one process, their consoles unread, in folders that need quoting."""
-    engine = RenodeEngine()
+    engine = RenodeEngine(control)
     engine.check(BOARD)
     folder = tmp_path_factory.mktemp("it's \N{GREEK SMALL LETTER MU}-lab")
     started = [
@@ -181,7 +197,7 @@ async def test_one_that_crashes_leaves_its_neighbour_alone(machines: list[Renode
 
 
 async def test_models_that_do_not_compile(
-    image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    control: str, image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "data" / "renode"
     shutil.copytree(paths.data("renode"), folder)
@@ -189,11 +205,11 @@ async def test_models_that_do_not_compile(
     real = paths.data
     monkeypatch.setattr(paths, "data", lambda name: folder if name == "renode" else real(name))
     with pytest.raises(LabError, match=r"Wrong\.cs\(3,\d+\).*NoSuchThing"):
-        await RenodeEngine().start(Launch("five", BOARD, image, b"LABI", tmp_path / "five"))
+        await RenodeEngine(control).start(Launch("five", BOARD, image, b"LABI", tmp_path / "five"))
 
 
-async def test_machines_may_leave_together(image: Path, tmp_path: Path) -> None:
-    engine = RenodeEngine()
+async def test_machines_may_leave_together(control: str, image: Path, tmp_path: Path) -> None:
+    engine = RenodeEngine(control)
     machines = [
         await engine.start(Launch(name, BOARD, image, b"LABI", tmp_path / name)) for name in ("a", "b", "c")
     ]
@@ -208,8 +224,8 @@ async def test_machines_may_leave_together(image: Path, tmp_path: Path) -> None:
         os.kill(machines[0].pid, 0)
 
 
-async def test_a_killed_process_ends_its_machines(image: Path, tmp_path: Path) -> None:
-    engine = RenodeEngine()
+async def test_a_killed_process_ends_its_machines(control: str, image: Path, tmp_path: Path) -> None:
+    engine = RenodeEngine(control)
     machine = await engine.start(Launch("mortal", BOARD, image, b"LABI", tmp_path))
     os.killpg(machine.pid, signal.SIGKILL)
     with anyio.fail_after(30):

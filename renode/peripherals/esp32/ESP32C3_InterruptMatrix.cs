@@ -3,6 +3,8 @@
 // processor's 31 interrupts.
 //
 using Antmicro.Renode.Core;
+using Antmicro.Renode.Core.Structure.Registers;
+using Antmicro.Renode.Peripherals.Bus;
 using Antmicro.Renode.Peripherals.Miscellaneous;
 
 namespace Antmicro.Renode.Peripherals.IRQControllers
@@ -11,20 +13,41 @@ namespace Antmicro.Renode.Peripherals.IRQControllers
     /// One line leads to the processor. So mcause has that line's number, where the chip has the interrupt's: firmware has
     /// to look at the status registers. Priorities are compared with the threshold, not with each other.
     /// </remarks>
-    public class ESP32C3_InterruptMatrix : ESP32_Registers, IIRQController
+    [AllowedTranslations(AllowedTranslation.ByteToDoubleWord | AllowedTranslation.WordToDoubleWord)]
+    public class ESP32C3_InterruptMatrix : BasicDoubleWordPeripheral, IKnownSize, IIRQController
     {
-        public ESP32C3_InterruptMatrix() : base(0x800)
+        public ESP32C3_InterruptMatrix(IMachine machine) : base(machine)
         {
             IRQ = new GPIO();
-            Reset();
+            Registers.Map0.DefineMany(this, Sources, (register, i) => register
+                    .WithValueField(0, 5, out interrupts[i], name: "SOURCE_" + i + "_MAP").WithReservedBits(5, 27)
+                    .WithWriteCallback((_, __) => Update()));
+            Registers.Status0.DefineMany(this, 2, (register, i) => register
+                    .WithValueField(0, 32, FieldMode.Read,
+                valueProviderCallback: _ => (uint)(pending >> 32 * i), name: "INTR_STATUS_" + i));
+            Registers.Enable.Define(this).WithValueField(0, 32, out enabled, name: "CPU_INT_ENA").WithWriteCallback((_, __) => Update());
+            Registers.Type.Define(this).WithValueField(0, 32, out byEdge, name: "CPU_INT_TYPE").WithWriteCallback((_, __) => Update());
+            Registers.Clear.Define(this)
+                .WithValueField(0, 32, writeCallback: (_, value) => { lock(interrupts) edges &= ~(uint)value; }, name: "CPU_INT_CLEAR")
+                .WithWriteCallback((_, __) => Update());
+            Registers.Pending.Define(this)
+                .WithValueField(0, 32, FieldMode.Read, valueProviderCallback: _ => Active, name: "CPU_INT_EIP_STATUS");
+            // There is no interrupt 0.
+            Registers.Priority0.DefineMany(this, Interrupts, (register, i) => register
+                    .WithValueField(0, 4, out priorities[i], name: "CPU_PRI_" + i + "_MAP").WithReservedBits(4, 28)
+                    .WithWriteCallback((_, __) => Update()));
+            Registers.Threshold.Define(this)
+                .WithValueField(0, 4, out threshold, name: "CPU_INT_THRESH").WithReservedBits(4, 28)
+                .WithWriteCallback((_, __) => Update());
+            RegistersCollection.KeepOthers(Size);
         }
 
         public override void Reset()
         {
-            lock(pending)
+            lock(interrupts)
             {
                 base.Reset();
-                System.Array.Clear(pending, 0, pending.Length);
+                pending = 0;
                 edges = 0;
                 Update();
             }
@@ -32,58 +55,38 @@ namespace Antmicro.Renode.Peripherals.IRQControllers
 
         public void OnGPIO(int number, bool value)
         {
-            lock(pending)
+            lock(interrupts)
             {
-                if(value && !pending[number])
+                var bit = 1ul << number;
+                if(value && (pending & bit) == 0)
                 {
-                    edges |= 1u << Interrupt(number);
+                    edges |= 1u << (int)interrupts[number].Value;
                 }
-                pending[number] = value;
-                Update();
-            }
-        }
-
-        public override uint ReadDoubleWord(long offset)
-        {
-            switch(offset)
-            {
-            case Status0:
-                return Levels(0);
-            case Status1:
-                return Levels(32);
-            case Pending:
-                return Active;
-            default:
-                return base.ReadDoubleWord(offset);
-            }
-        }
-
-        public override void WriteDoubleWord(long offset, uint value)
-        {
-            lock(pending)
-            {
-                base.WriteDoubleWord(offset, value);
-                if(offset == Clear)
-                {
-                    edges &= ~value;
-                }
+                pending = value ? pending | bit : pending & ~bit;
                 Update();
             }
         }
 
         public GPIO IRQ { get; private set; }
 
+        public long Size
+        {
+            get { return 0x800; }
+        }
+
         /// <summary>Sources change in threads of their own: nobody may lead out what is no longer so.</summary>
         private void Update()
         {
-            var wanted = Active & words[Enable / 4];
-            var threshold = words[Threshold / 4] & 0xF;
-            var interrupt = false;
-            for(var i = 1; i < 32 && !interrupt; i++)
+            lock(interrupts)
             {
-                interrupt = (wanted >> i & 1) != 0 && (words[Priority0 / 4 + i] & 0xF) >= threshold;
+                var wanted = Active & (uint)enabled.Value;
+                var interrupt = false;
+                for(var i = 1; i < Interrupts && !interrupt; i++)
+                {
+                    interrupt = (wanted >> i & 1) != 0 && priorities[i].Value >= threshold.Value;
+                }
+                IRQ.Set(interrupt);
             }
-            IRQ.Set(interrupt);
         }
 
         /// <summary>The interrupts that wait, enabled or not: those whose source is up, and edges that were not cleared.</summary>
@@ -91,44 +94,43 @@ namespace Antmicro.Renode.Peripherals.IRQControllers
         {
             get
             {
-                var levels = 0u;
-                for(var source = 0; source < pending.Length; source++)
+                lock(interrupts)
                 {
-                    if(pending[source])
+                    var levels = 0u;
+                    for(var source = 0; source < Sources; source++)
                     {
-                        levels |= 1u << Interrupt(source);
+                        if((pending >> source & 1) != 0)
+                        {
+                            levels |= 1u << (int)interrupts[source].Value;
+                        }
                     }
+                    var type = (uint)byEdge.Value;
+                    return (levels & ~type | edges & type) & ~1u;
                 }
-                var type = words[Type / 4];
-                return (levels & ~type | edges & type) & ~1u;
             }
         }
 
-        private int Interrupt(int source)
-        {
-            return (int)(words[source] & 0x1F);
-        }
-
-        private uint Levels(int first)
-        {
-            var levels = 0u;
-            for(var i = 0; i < 32 && first + i < pending.Length; i++)
-            {
-                levels |= pending[first + i] ? 1u << i : 0;
-            }
-            return levels;
-        }
-
+        private ulong pending;
         private uint edges;
-        private readonly bool[] pending = new bool[62];
+        private readonly IValueRegisterField enabled;
+        private readonly IValueRegisterField byEdge;
+        private readonly IValueRegisterField threshold;
+        private readonly IValueRegisterField[] interrupts = new IValueRegisterField[Sources];
+        private readonly IValueRegisterField[] priorities = new IValueRegisterField[Interrupts];
 
-        private const int Status0 = 0xF8;
-        private const int Status1 = 0xFC;
-        private const int Enable = 0x104;
-        private const int Type = 0x108;
-        private const int Clear = 0x10C;
-        private const int Pending = 0x110;
-        private const int Priority0 = 0x114; // of interrupt 0, which there is not
-        private const int Threshold = 0x194;
+        private const int Sources = 62;
+        private const int Interrupts = 32;
+
+        private enum Registers : long
+        {
+            Map0 = 0x00, // INTERRUPT_CORE0_MAC_INTR_MAP_REG and those behind it
+            Status0 = 0xF8, // INTERRUPT_CORE0_INTR_STATUS_0_REG, INTERRUPT_CORE0_INTR_STATUS_1_REG
+            Enable = 0x104, // INTERRUPT_CORE0_CPU_INT_ENABLE_REG
+            Type = 0x108, // INTERRUPT_CORE0_CPU_INT_TYPE_REG
+            Clear = 0x10C, // INTERRUPT_CORE0_CPU_INT_CLEAR_REG
+            Pending = 0x110, // INTERRUPT_CORE0_CPU_INT_EIP_STATUS_REG
+            Priority0 = 0x114, // INTERRUPT_CORE0_CPU_INT_PRI_0_REG and those behind it
+            Threshold = 0x194, // INTERRUPT_CORE0_CPU_INT_THRESH_REG
+        }
     }
 }

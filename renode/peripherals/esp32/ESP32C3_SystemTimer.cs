@@ -3,21 +3,24 @@
 // comparators.
 //
 using Antmicro.Renode.Core;
+using Antmicro.Renode.Core.Structure.Registers;
+using Antmicro.Renode.Peripherals.Bus;
 using Antmicro.Renode.Peripherals.Miscellaneous;
 using Antmicro.Renode.Time;
 
 namespace Antmicro.Renode.Peripherals.Timers
 {
     /// <remarks>A stalled processor does not stop the counters.</remarks>
-    public class ESP32C3_SystemTimer : ESP32_Registers
+    [AllowedTranslations(AllowedTranslation.ByteToDoubleWord | AllowedTranslation.WordToDoubleWord)]
+    public class ESP32C3_SystemTimer : BasicDoubleWordPeripheral, IKnownSize
     {
-        public ESP32C3_SystemTimer(IMachine machine) : base(0x100)
+        public ESP32C3_SystemTimer(IMachine machine) : base(machine)
         {
-            this.machine = machine;
             Target0 = new GPIO();
             Target1 = new GPIO();
             Target2 = new GPIO();
-            outputs = new[] { Target0, Target1, Target2 };
+            interrupts = new ESP32_Interrupts(RegistersCollection, (long)Registers.InterruptRaw, (long)Registers.InterruptStatus,
+                (long)Registers.InterruptEnable, (long)Registers.InterruptClear, Target0, Target1, Target2);
             for(var i = 0; i < counters.Length; i++)
             {
                 counters[i] = new LimitTimer(machine.ClockSource, Frequency, this, "counter" + i, direction: Direction.Ascending);
@@ -29,14 +32,43 @@ namespace Antmicro.Renode.Peripherals.Timers
                     workMode: WorkMode.OneShot, eventEnabled: true);
                 alarms[i].LimitReached += () => Reached(number);
             }
+            Registers.Configuration.Define(this, 0x46000000)
+                .WithValueField(0, 22)
+                .WithFlag(22, out targetEnabled[2], name: "TARGET2_WORK_EN")
+                .WithFlag(23, out targetEnabled[1], name: "TARGET1_WORK_EN")
+                .WithFlag(24, out targetEnabled[0], name: "TARGET0_WORK_EN")
+                .WithValueField(25, 4)
+                .WithFlag(29, out counterEnabled[1], name: "TIMER_UNIT1_WORK_EN")
+                .WithFlag(30, out counterEnabled[0], name: "TIMER_UNIT0_WORK_EN")
+                .WithFlag(31, name: "CLK_EN")
+                .WithWriteCallback((_, __) => Configure());
+            Registers.Counter0Operation.DefineMany(this, Counters, (register, i) => register
+                    .WithReservedBits(0, 29)
+                    .WithFlag(29, FieldMode.Read, valueProviderCallback: _ => true, name: "TIMER_UNIT_VALUE_VALID")
+                    .WithFlag(30, FieldMode.Write,
+                writeCallback: (_, value) => { if(value) SetPair(counterValue, i, Now(i)); }, name: "TIMER_UNIT_UPDATE")
+                    .WithReservedBits(31, 1));
+            DefinePairs(Registers.Counter0LoadValue, counterLoad);
+            DefinePairs(Registers.Target0, targets);
+            Registers.Target0Configuration.DefineMany(this, Comparators, (register, i) => register
+                    .WithValueField(0, 26, out periods[i], name: "TARGET_PERIOD")
+                    .WithReservedBits(26, 4)
+                    .WithFlag(30, out periodMode[i], name: "TARGET_PERIOD_MODE")
+                    .WithFlag(31, out fromCounter1[i], name: "TARGET_TIMER_UNIT_SEL"));
+            DefinePairs(Registers.Counter0Value, counterValue);
+            Registers.Comparator0Load.DefineMany(this, Comparators, (register, i) => register
+                    .WithFlag(0, FieldMode.Write, writeCallback: (_, value) => { if(value) Arm(i); }, name: "TIMER_COMP_LOAD")
+                    .WithReservedBits(1, 31));
+            Registers.Counter0Load.DefineMany(this, Counters, (register, i) => register
+                    .WithFlag(0, FieldMode.Write, writeCallback: (_, value) => { if(value) Load(i); }, name: "TIMER_UNIT_LOAD")
+                    .WithReservedBits(1, 31));
+            RegistersCollection.KeepOthers(Size);
             Reset();
         }
 
         public override void Reset()
         {
             base.Reset();
-            words[(int)Registers.Configuration / 4] = 0x46000000;
-            raw = 0;
             foreach(var timer in counters)
             {
                 timer.Reset();
@@ -46,59 +78,7 @@ namespace Antmicro.Renode.Peripherals.Timers
                 timer.Reset();
             }
             Configure();
-            Update();
-        }
-
-        public override uint ReadDoubleWord(long offset)
-        {
-            switch((Registers)offset)
-            {
-            case Registers.Counter0Operation:
-            case Registers.Counter1Operation:
-                return ValueValid;
-            case Registers.RawInterrupts:
-                return raw;
-            case Registers.MaskedInterrupts:
-                return raw & words[(int)Registers.InterruptEnable / 4];
-            case Registers.InterruptClear:
-                return 0;
-            default:
-                return base.ReadDoubleWord(offset);
-            }
-        }
-
-        public override void WriteDoubleWord(long offset, uint value)
-        {
-            base.WriteDoubleWord(offset, value);
-            switch((Registers)offset)
-            {
-            case Registers.Configuration:
-                Configure();
-                break;
-            case Registers.Counter0Operation:
-            case Registers.Counter1Operation:
-                if((value & ReadValue) != 0)
-                {
-                    var number = (int)(offset - (long)Registers.Counter0Operation) / 4;
-                    SetPair((int)Registers.Counter0Value / 4 + 2 * number, Now(number));
-                }
-                break;
-            case Registers.Counter0Load:
-            case Registers.Counter1Load:
-                var loaded = (int)(offset - (long)Registers.Counter0Load) / 4;
-                counters[loaded].Value = Pair((int)Registers.Counter0LoadValue / 4 + 2 * loaded);
-                Arm();
-                break;
-            case Registers.Comparator0Load:
-            case Registers.Comparator1Load:
-            case Registers.Comparator2Load:
-                Arm((int)(offset - (long)Registers.Comparator0Load) / 4);
-                break;
-            case Registers.InterruptClear:
-                raw &= ~value;
-                break;
-            }
-            Update();
+            interrupts.Reset();
         }
 
         public GPIO Target0 { get; private set; }
@@ -107,17 +87,29 @@ namespace Antmicro.Renode.Peripherals.Timers
 
         public GPIO Target2 { get; private set; }
 
+        public long Size
+        {
+            get { return 0x100; }
+        }
+
         private void Configure()
         {
-            var configuration = words[(int)Registers.Configuration / 4];
-            counters[0].Enabled = (configuration >> 30 & 1) != 0;
-            counters[1].Enabled = (configuration >> 29 & 1) != 0;
+            for(var i = 0; i < Counters; i++)
+            {
+                counters[i].Enabled = counterEnabled[i].Value;
+            }
+            Arm();
+        }
+
+        private void Load(int counter)
+        {
+            counters[counter].Value = Pair(counterLoad, counter);
             Arm();
         }
 
         private void Arm()
         {
-            for(var i = 0; i < alarms.Length; i++)
+            for(var i = 0; i < Comparators; i++)
             {
                 Arm(i);
             }
@@ -128,16 +120,15 @@ namespace Antmicro.Renode.Peripherals.Timers
         {
             var alarm = alarms[number];
             alarm.Enabled = false;
-            if((words[(int)Registers.Configuration / 4] >> (24 - number) & 1) == 0)
+            if(!targetEnabled[number].Value)
             {
                 return;
             }
-            var settings = words[(int)Registers.Target0Configuration / 4 + number];
-            var left = (ulong)(settings & 0x3FFFFFF);
-            if((settings & PeriodMode) == 0)
+            var left = periods[number].Value;
+            if(!periodMode[number].Value)
             {
-                var target = Pair((int)Registers.Target0 / 4 + 2 * number);
-                var now = Now((int)(settings >> 31));
+                var target = Pair(targets, number);
+                var now = Now(fromCounter1[number].Value ? 1 : 0);
                 left = target > now ? target - now : 0;
             }
             alarm.Limit = left == 0 ? 1 : left;
@@ -147,70 +138,67 @@ namespace Antmicro.Renode.Peripherals.Timers
 
         private void Reached(int number)
         {
-            raw |= 1u << number;
-            if((words[(int)Registers.Target0Configuration / 4 + number] & PeriodMode) != 0)
+            if(periodMode[number].Value)
             {
                 Arm(number);
             }
-            Update();
+            interrupts.Raise(1u << number);
         }
 
-        private void Update()
+        private ulong Now(int counter)
         {
-            for(var i = 0; i < outputs.Length; i++)
-            {
-                outputs[i].Set((raw & words[(int)Registers.InterruptEnable / 4] & 1u << i) != 0);
-            }
+            machine.SyncTime();
+            return counters[counter].Value & CounterMask;
         }
 
-        private ulong Now(int number)
+        /// <summary>Values in two registers each, the upper half first.</summary>
+        private void DefinePairs(Registers first, IValueRegisterField[] halves)
         {
-            SyncTime(machine);
-            return counters[number].Value & CounterMask;
+            first.DefineMany(this, (uint)halves.Length, (register, i) => register.WithValueField(0, 32, out halves[i]));
         }
 
-        /// <summary>A value in two registers, the upper half first.</summary>
-        private ulong Pair(int index)
+        private static ulong Pair(IValueRegisterField[] halves, int number)
         {
-            return ((ulong)words[index] << 32 | words[index + 1]) & CounterMask;
+            return (halves[2 * number].Value << 32 | halves[2 * number + 1].Value) & CounterMask;
         }
 
-        private void SetPair(int index, ulong value)
+        private static void SetPair(IValueRegisterField[] halves, int number, ulong value)
         {
-            words[index] = (uint)(value >> 32);
-            words[index + 1] = (uint)value;
+            halves[2 * number].Value = value >> 32;
+            halves[2 * number + 1].Value = (uint)value;
         }
 
-        private uint raw;
-        private readonly IMachine machine;
-        private readonly GPIO[] outputs;
-        private readonly LimitTimer[] counters = new LimitTimer[2];
-        private readonly LimitTimer[] alarms = new LimitTimer[3];
+        private readonly ESP32_Interrupts interrupts;
+        private readonly LimitTimer[] counters = new LimitTimer[Counters];
+        private readonly LimitTimer[] alarms = new LimitTimer[Comparators];
+        private readonly IFlagRegisterField[] counterEnabled = new IFlagRegisterField[Counters];
+        private readonly IValueRegisterField[] counterLoad = new IValueRegisterField[2 * Counters];
+        private readonly IValueRegisterField[] counterValue = new IValueRegisterField[2 * Counters];
+        private readonly IFlagRegisterField[] targetEnabled = new IFlagRegisterField[Comparators];
+        private readonly IFlagRegisterField[] periodMode = new IFlagRegisterField[Comparators];
+        private readonly IFlagRegisterField[] fromCounter1 = new IFlagRegisterField[Comparators];
+        private readonly IValueRegisterField[] periods = new IValueRegisterField[Comparators];
+        private readonly IValueRegisterField[] targets = new IValueRegisterField[2 * Comparators];
 
+        private const int Counters = 2;
+        private const int Comparators = 3;
         private const long Frequency = 16000000;
         private const ulong CounterMask = (1ul << 52) - 1;
-        private const uint ValueValid = 1u << 29;
-        private const uint ReadValue = 1u << 30;
-        private const uint PeriodMode = 1u << 30;
 
         private enum Registers : long
         {
-            Configuration = 0x00,
-            Counter0Operation = 0x04,
-            Counter1Operation = 0x08,
-            Counter0LoadValue = 0x0C,
-            Target0 = 0x1C,
-            Target0Configuration = 0x34,
-            Counter0Value = 0x40,
-            Comparator0Load = 0x50,
-            Comparator1Load = 0x54,
-            Comparator2Load = 0x58,
-            Counter0Load = 0x5C,
-            Counter1Load = 0x60,
-            InterruptEnable = 0x64,
-            RawInterrupts = 0x68,
-            InterruptClear = 0x6C,
-            MaskedInterrupts = 0x70,
+            Configuration = 0x00, // SYSTIMER_CONF_REG
+            Counter0Operation = 0x04, // SYSTIMER_UNIT0_OP_REG
+            Counter0LoadValue = 0x0C, // SYSTIMER_UNIT0_LOAD_HI_REG
+            Target0 = 0x1C, // SYSTIMER_TARGET0_HI_REG
+            Target0Configuration = 0x34, // SYSTIMER_TARGET0_CONF_REG
+            Counter0Value = 0x40, // SYSTIMER_UNIT0_VALUE_HI_REG
+            Comparator0Load = 0x50, // SYSTIMER_COMP0_LOAD_REG
+            Counter0Load = 0x5C, // SYSTIMER_UNIT0_LOAD_REG
+            InterruptEnable = 0x64, // SYSTIMER_INT_ENA_REG
+            InterruptRaw = 0x68, // SYSTIMER_INT_RAW_REG
+            InterruptClear = 0x6C, // SYSTIMER_INT_CLR_REG
+            InterruptStatus = 0x70, // SYSTIMER_INT_ST_REG
         }
     }
 }

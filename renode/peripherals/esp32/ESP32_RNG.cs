@@ -1,25 +1,34 @@
 //
-// Random number generator of the ESP32 family (ESP32-C3 Technical Reference Manual 1.1, chapter 21): one register.
+// Random number generator of the ESP32 family (ESP32-C3 Technical Reference Manual 1.1, chapter 21; ESP32 Technical Reference
+// Manual, chapter 24): one register amid those of another module.
 //
 using Antmicro.Renode.Core;
-using Antmicro.Renode.Peripherals.Miscellaneous;
+using Antmicro.Renode.Core.Structure.Registers;
+using Antmicro.Renode.Peripherals.Bus;
 
 namespace Antmicro.Renode.Peripherals.Miscellaneous
 {
     /// <remarks>Numbers are those of the emulation, whose seed makes them repeat.</remarks>
-    public class ESP32_RNG : ESP32_Registers
+    [AllowedTranslations(AllowedTranslation.ByteToDoubleWord | AllowedTranslation.WordToDoubleWord)]
+    public class ESP32_RNG : BasicDoubleWordPeripheral, IKnownSize
     {
-        public ESP32_RNG(int size = 0x1000, int data = 0xB0) : base(size)
+        /// <param name="size">Of the module that the register is part of.</param>
+        /// <param name="data">Where RNG_DATA_REG is in it: B0h of the ESP32-C3's SYSCON, 144h of the ESP32's.</param>
+        public ESP32_RNG(IMachine machine, int size = 0x400, int data = 0xB0) : base(machine)
         {
-            this.data = data;
+            Size = size;
+            RegistersCollection.DefineRegister(data)
+                .WithValueField(0, 32, FieldMode.Read, valueProviderCallback: _ => Next(), name: "RNG_DATA");
+            RegistersCollection.KeepOthers(Size);
         }
 
-        public override uint ReadDoubleWord(long offset)
-        {
-            return offset == data ? (uint)EmulationManager.Instance.CurrentEmulation.RandomGenerator.Next() << 1
-                ^ (uint)EmulationManager.Instance.CurrentEmulation.RandomGenerator.Next() : base.ReadDoubleWord(offset);
-        }
+        public long Size { get; private set; }
 
-        private readonly int data;
+        private static uint Next()
+        {
+            var generator = EmulationManager.Instance.CurrentEmulation.RandomGenerator;
+            // Next() has 31 bits.
+            return (uint)generator.Next() << 1 ^ (uint)generator.Next();
+        }
     }
 }

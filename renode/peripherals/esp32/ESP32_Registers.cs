@@ -1,17 +1,15 @@
 //
-// What the ESP32 family's models share: a block of registers that keep what is written.
+// What the ESP32 family's models share. Their registers are Renode's DoubleWordRegisterCollection, with the manuals' names.
 //
 using System;
 using Antmicro.Renode.Core;
+using Antmicro.Renode.Core.Structure.Registers;
 using Antmicro.Renode.Peripherals.Bus;
 using Antmicro.Renode.Peripherals.CPU;
 
 namespace Antmicro.Renode.Peripherals.Miscellaneous
 {
-    /// <summary>
-    /// A block of registers. One that a model does not handle keeps what is written: these chips have many that only
-    /// configure what an emulator does not have.
-    /// </summary>
+    /// <summary>A block of registers that keep what is written, for a module that is not modelled.</summary>
     [AllowedTranslations(AllowedTranslation.ByteToDoubleWord | AllowedTranslation.WordToDoubleWord)]
     public class ESP32_Registers : IDoubleWordPeripheral, IKnownSize
     {
@@ -20,17 +18,17 @@ namespace Antmicro.Renode.Peripherals.Miscellaneous
             words = new uint[size / 4];
         }
 
-        public virtual void Reset()
+        public void Reset()
         {
             Array.Clear(words, 0, words.Length);
         }
 
-        public virtual uint ReadDoubleWord(long offset)
+        public uint ReadDoubleWord(long offset)
         {
             return words[offset / 4];
         }
 
-        public virtual void WriteDoubleWord(long offset, uint value)
+        public void WriteDoubleWord(long offset, uint value)
         {
             words[offset / 4] = value;
         }
@@ -40,8 +38,28 @@ namespace Antmicro.Renode.Peripherals.Miscellaneous
             get { return words.Length * 4; }
         }
 
+        private readonly uint[] words;
+    }
+
+    public static class ESP32_RegisterExtensions
+    {
+        /// <summary>
+        /// Makes each register that a model has not defined keep what is written: these chips have many that only
+        /// configure what an emulator does not have.
+        /// </summary>
+        public static void KeepOthers(this DoubleWordRegisterCollection registers, long size)
+        {
+            for(var offset = 0L; offset < size; offset += 4)
+            {
+                if(!registers.HasRegisterAtOffset(offset))
+                {
+                    registers.DefineRegister(offset).WithValueField(0, 32);
+                }
+            }
+        }
+
         /// <summary>Lets the clock of the machine catch up with the processor that is reading it.</summary>
-        protected static void SyncTime(IMachine machine)
+        public static void SyncTime(this IMachine machine)
         {
             ICPU cpu;
             if(machine.SystemBus.TryGetCurrentCPU(out cpu))
@@ -49,7 +67,5 @@ namespace Antmicro.Renode.Peripherals.Miscellaneous
                 cpu.SyncTime();
             }
         }
-
-        protected readonly uint[] words;
     }
 }

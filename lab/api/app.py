@@ -25,6 +25,7 @@ from lab.api import (
     problems,
     process,
     rollouts,
+    snapshots,
     stream,
     terminal,
 )
@@ -42,6 +43,7 @@ ROUTERS = (
     audit.router,
     parts.router,
     faults.router,
+    snapshots.router,
     catalogue.router,
     gateway.router,
     events.router,

@@ -37,6 +37,7 @@ from lab.cli import (
     rollout,
     sensor,
     sign,
+    snapshot,
     stop,
     up,
     versions,
@@ -114,6 +115,7 @@ for group, name in (
     (plugin.plugin, "plugin"),
     (publisher.publisher, "publisher"),
     (rollout.rollout, "rollout"),
+    (snapshot.snapshot, "snapshot"),
     (access.token, "token"),
     (access.cert, "cert"),
 ):

@@ -241,6 +241,11 @@ class Bench:
         self.call(lambda: self.lab.up(info["board"], name=device.id, **what))
         self._watch_parts(device)
 
+    def load_snapshot(self, device: Device, name: str, timeout: float) -> None:
+        """Have a device be as it was; return once it is connected."""
+        self.call(lambda: self.lab.load_snapshot(device.id, name, timeout=timeout))
+        self._watch_parts(device)
+
     # -- behind it
 
     def _up(self, board: str, count: int, name: str, **what: Any) -> list[Device]:

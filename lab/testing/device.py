@@ -399,6 +399,23 @@ class Device:
         __tracebackhide__ = True
         self.bench.call(lambda: self.bench.lab.resume(self.id))
 
+    def snapshot(self, name: str) -> None:
+        """Keep it as it is now, memory, clock and parts included; one that has the name is replaced.
+
+        :param name: what `restore` calls it.
+        """
+        __tracebackhide__ = True
+        self.bench.call(lambda: self.bench.lab.save_snapshot(self.id, name))
+
+    def restore(self, name: str, *, timeout: float = 60.0) -> None:
+        """Have it be as it was at `snapshot`; return once it is connected again, by a session of its own.
+
+        :param timeout: seconds until it is.
+        """
+        __tracebackhide__ = True
+        self.mark()
+        self.bench.load_snapshot(self, name, timeout)
+
     # -- behind it
 
     def mark(self) -> None:

@@ -194,6 +194,19 @@ class LabLibrary:
         """Lets the device's clock go on."""
         self._find(device).resume()
 
+    @keyword
+    def save_snapshot(self, name: str, device: str | None = None) -> None:
+        """Keeps the device as it is now: memory, apps, clock and parts. Its engine is QEMU or Renode.
+
+        One that has the name already is replaced.
+        """
+        self._find(device).snapshot(name)
+
+    @keyword
+    def load_snapshot(self, name: str, device: str | None = None, timeout: timedelta = LONG) -> None:
+        """Has the device be as it was at `Save Snapshot`, and waits until it is connected again."""
+        self._find(device).restore(name, timeout=timeout.total_seconds())
+
     # -- the console
 
     @keyword

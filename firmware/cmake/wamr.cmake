@@ -26,10 +26,10 @@ list(FILTER sources EXCLUDE REGEX "wasm_application|wasm_blocking_op|wasm_c_api|
 add_library(wamr STATIC
   ${sources}
   ${core}/iwasm/common/arch/${call}
-  ${core}/iwasm/interpreter/wasm_interp_fast.c
   ${core}/iwasm/interpreter/wasm_loader.c # the full one: the mini loader validates nothing
   ${core}/iwasm/interpreter/wasm_runtime.c
   ${core}/shared/mem-alloc/mem_alloc.c
+  ${platform}/interpreter.c # includes wasm_interp_fast.c
   ${platform}/platform.c)
 
 target_include_directories(wamr SYSTEM
@@ -56,7 +56,7 @@ target_compile_definitions(wamr PRIVATE
 # The interpreter is where the device spends its time; its dispatch loop gains a factor of two over -Os. The rest loads
 # and links modules, and small is better there.
 target_compile_options(wamr PRIVATE $<$<COMPILE_LANGUAGE:C>:${LAB_OPTIMIZE_SIZE}> -std=gnu99 -w)
-set_source_files_properties(${core}/iwasm/interpreter/wasm_interp_fast.c PROPERTIES COMPILE_OPTIONS -O2)
+set_source_files_properties(${platform}/interpreter.c PROPERTIES COMPILE_OPTIONS -O2)
 # WAMR stores pointers unaligned where the processor allows it, and relies on wrapping arithmetic: ASan only.
 if(LAB_SANITIZE)
   target_compile_options(wamr PRIVATE -fno-sanitize=undefined)

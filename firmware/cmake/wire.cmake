@@ -1,6 +1,6 @@
 # The CBOR codec: generated from lab/wire/wire.cddl by zcbor, and zcbor's C runtime. LAB_ZCBOR is the Python package.
 
-set(types envelope hello ready heartbeat ack app-status-changed log-line event call-result command-result app-list
+set(types envelope hello ready heartbeat ack app-status-changed log-line event call-result command-result app-use app-list
     welcome pending goodbye heartbeat-ack configure deploy-begin deploy-chunk deploy-end stop call command list-apps reset
     remove identity manifest package)
 set(generated ${CMAKE_CURRENT_BINARY_DIR}/wire)

@@ -18,7 +18,7 @@ def apps(device: DeviceId, as_json: AsJson = False) -> None:
 def show(rows: list[dict[str, Any]]) -> None:
     """Print app states as a table."""
     table(
-        ("DEVICE", "APP", "VERSION", "STATE", "SIZE", "MEMORY", "DIGEST", "WHY"),
+        ("DEVICE", "APP", "VERSION", "STATE", "SIZE", "MEMORY", "INSTRUCTIONS", "PEAK", "DIGEST", "WHY"),
         [
             (
                 row["device"],
@@ -27,9 +27,17 @@ def show(rows: list[dict[str, Any]]) -> None:
                 state(row["state"]),
                 size(row["size"]),
                 size(row["memory"]),
+                *_use(row),
                 row["digest"][:12],
                 row["reason"],
             )
             for row in rows
         ],
     )
+
+
+def _use(row: dict[str, Any]) -> tuple[str, str]:
+    """Return its WASM instructions: of all calls, and of the longest, with its share of the budget."""
+    if row["peak"] is None:
+        return "-", "-"
+    return f"{row['instructions']:,}", f"{row['peak']:,} ({row['peak'] / row['budget']:.1%})"

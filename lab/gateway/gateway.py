@@ -75,6 +75,8 @@ class Gateway:
         self, store: Store, events: Events, authority: Authority, config: Config | None = None
     ) -> None:
         self.events = events
+        self.on_the_line: Callable[[str, str], AbstractContextManager[None]] = _unwatched
+        """Surrounds each request to a device, by its id and the message's name; whoever watches lines sets it."""
         self._store = store
         self._authority = authority
         self._config = config or Config()
@@ -442,7 +444,7 @@ class Gateway:
         record = self._known(id)
         answer = await self._online(record).request(m.ListApps(), m.AppList, self._config.request_timeout)
         self._take_apps(record, answer.apps)
-        return [AppInfo.of(status) for status in answer.apps]
+        return list(record.app_infos())
 
     async def reset(self, id: str) -> None:
         """Have a device restart; returns when it has said that it will."""
@@ -530,6 +532,9 @@ class Gateway:
             case m.AppStatusChanged(status):
                 self._take_app(record, status)
                 self._later_save(record)
+            case m.AppUse(app, instructions, peak, budget):
+                record.use[app] = message
+                self.events.publish("app.use", id, app, instructions=instructions, peak=peak, budget=budget)
             case m.LogLine(uptime, level, app, text):
                 kind = "app.log" if app else "device.log"
                 self.events.publish(kind, id, app or None, uptime=uptime, level=level.name.lower(), text=text)
@@ -539,6 +544,10 @@ class Gateway:
                 )
         if self.events.backlog > BACKLOG_LIMIT:
             session.throttle(_THROTTLE)
+
+    def exchange(self, session: Session, asked: str) -> AbstractContextManager[None]:
+        """Let whoever watches the device's line watch this request."""
+        return self.on_the_line(session.device, asked)
 
     def on_refused(self, session: Session, reason: str) -> None:
         """Say that somebody with a good certificate was refused all the same."""
@@ -635,6 +644,7 @@ class Gateway:
         """Note all the apps a device has."""
         for name in set(record.apps) - {status.name for status in apps}:
             gone = record.apps.pop(name)
+            record.use.pop(name, None)
             self.events.publish("app.state", record.row.id, name, state="absent", digest=gone.digest.hex())
         for status in apps:
             if record.apps.get(status.name) != status:
@@ -644,7 +654,9 @@ class Gateway:
     def _take_app(self, record: Record, status: m.AppStatus) -> None:
         known = record.apps.get(status.name)
         record.apps[status.name] = status
-        facts = AppInfo.of(status).describe()
+        if status.state is not m.AppState.RUNNING or known is None or known.digest != status.digest:
+            record.use.pop(status.name, None)  # of a version that was loaded before
+        facts = {key: value for key, value in AppInfo.of(status).describe().items() if value is not None}
         self.events.publish("app.state", record.row.id, facts.pop("name"), **facts)
         target = record.desired.get(status.name)
         # An app's status also repeats what was given up long ago, which is no news of a later attempt.
@@ -822,3 +834,7 @@ def _text(payload: bytes) -> dict[str, str]:
         return {"text": payload.decode()}
     except UnicodeDecodeError:
         return {}
+
+
+def _unwatched(_device: str, _asked: str) -> AbstractContextManager[None]:
+    return contextlib.nullcontext()

@@ -35,6 +35,9 @@ class AppInfo:
     :param sequence: of its package; 0 if nobody signed it.
     :param version: of its package.
     :param rejected: SHA-256, hex, of the module that the device gave up last; empty if there was none.
+    :param instructions: WASM instructions of all its calls since it was loaded; None until the device says.
+    :param peak: most of one call.
+    :param budget: of one call.
     """
 
     name: str
@@ -46,6 +49,9 @@ class AppInfo:
     sequence: int = 0
     version: str = ""
     rejected: str = ""
+    instructions: int | None = None
+    peak: int | None = None
+    budget: int | None = None
 
     @property
     def runs(self) -> bool:
@@ -53,8 +59,8 @@ class AppInfo:
         return self.state in ("trial", "running")
 
     @classmethod
-    def of(cls, status: m.AppStatus) -> AppInfo:
-        """Make it from the device's own message."""
+    def of(cls, status: m.AppStatus, use: m.AppUse | None = None) -> AppInfo:
+        """Make it from the device's own messages."""
         return cls(
             status.name,
             status.state.name.lower(),
@@ -65,6 +71,7 @@ class AppInfo:
             status.sequence,
             status.version,
             status.rejected.hex(),
+            *((use.instructions, use.peak, use.budget) if use else ()),
         )
 
     def describe(self) -> dict[str, Any]:
@@ -205,6 +212,7 @@ class Record:
         self.row = row
         self.session: Session | None = None
         self.apps: dict[str, m.AppStatus] = {}
+        self.use: dict[str, m.AppUse] = {}
         self.desired: dict[str, Wanted] = {}
         self.news = asyncio.Event()
         self.online = asyncio.Event()
@@ -236,6 +244,7 @@ class Record:
         self.row.memory_free = hello.memory_free
         self.row.max_module = hello.max_module
         self.row.development = bool(hello.development)
+        self.use.clear()
 
     def note(self) -> None:
         """Wake whoever waits for something to change here (`news`)."""
@@ -250,10 +259,14 @@ class Record:
             "state": self.state,
             "paired": paired,
             "address": self.session.address if self.session else "",
-            "apps": tuple(AppInfo.of(status) for status in self.apps.values()),
+            "apps": self.app_infos(),
             "desired": {name: wanted.digest.hex() for name, wanted in self.desired.items()},
         }
         return DeviceInfo(**facts)
+
+    def app_infos(self) -> tuple[AppInfo, ...]:
+        """Return its apps as it last reported them."""
+        return tuple(AppInfo.of(status, self.use.get(name)) for name, status in self.apps.items())
 
     def app_columns(self) -> list[dict[str, Any]]:
         """Return its apps by column of `tables.App`."""

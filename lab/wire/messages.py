@@ -380,6 +380,17 @@ class CommandResult(Message):
 
 
 @dataclass(frozen=True)
+class AppUse(Message):
+    """WASM instructions that an app's calls took since it was loaded, and that one call took and may take."""
+
+    KIND = 11
+    app: Name
+    instructions: Uint64
+    peak: Uint
+    budget: Uint
+
+
+@dataclass(frozen=True)
 class AppList(Message):
     """The answer to `ListApps`."""
 

@@ -9,7 +9,9 @@ import pytest
 from wasmtime import wat2wasm
 
 from lab.errors import DeviceError
+from lab.lab import Json
 from lab.testing.device import Device
+from lab.wire.messages import Manifest, pack
 
 pytestmark = [pytest.mark.hil, pytest.mark.board("native")]
 
@@ -124,6 +126,41 @@ def test_the_device_itself_ends_what_goes_too_far(device: Device, text: str, wor
     # Whatever it did, the next app runs.
     device.deploy(bytes(wat2wasm('(module (func (export "two") (result i32) i32.const 2))')), name="next")
     assert device.call("next", "two") == 2
+
+
+def test_what_calls_take_is_counted_as_the_budget_is(device: Device) -> None:
+    """An app whose budget is just what its longest call took runs; with one instruction less it does not."""
+    text = (
+        '(module {manifest} (func (export "spin") (param $n i32) (loop $on (br_if $on (local.tee $n '
+        "(i32.sub (local.get $n) (i32.const 1)))))))"
+    )
+
+    def deploy(budget: int) -> None:
+        manifest = pack(Manifest(1, (), (), 0, budget)).hex("\\", 1)
+        section = f'(@custom "lab:manifest" "\\{manifest}")'
+        device.deploy(bytes(wat2wasm(text.format(manifest=section))), name="spin")
+
+    def told() -> Json:
+        device.apps  # noqa: B018 - asking has the device say it
+        return device.wait_for_event("app.use", app="spin").data
+
+    deploy(0)
+    device.call("spin", "spin", 100)
+    one = told()
+    assert one["peak"] == one["instructions"] > 300
+    assert one["budget"] == 10_000_000
+    device.call("spin", "spin", 100)
+    assert told()["instructions"] == 2 * one["peak"]
+    device.call("spin", "spin", 200)
+    two = told()
+    assert two["instructions"] == 2 * one["peak"] + two["peak"]
+    assert 0 < 2 * one["peak"] - two["peak"] < 20  # but for what is before and after the loop
+    assert device.apps["spin"]["peak"] == two["peak"]
+    deploy(one["peak"])
+    device.call("spin", "spin", 100)
+    deploy(one["peak"] - 1)
+    with pytest.raises(DeviceError, match="more than"):
+        device.call("spin", "spin", 100)
 
 
 def test_memory_beyond_the_devices_is_not_had(device: Device) -> None:

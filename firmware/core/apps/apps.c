@@ -8,6 +8,7 @@
 #include "apps/inspect.h"
 #include "apps/internal.h"
 #include "text.h"
+#include "wamr_platform/interpreter.h"
 
 #define LAB_PAGE 65536u
 
@@ -120,13 +121,27 @@ void lab_app_unload(struct lab_apps *apps, struct lab_app *app) {
     app->poll = NULL;
     app->interval = 0;
     app->memory = 0;
+    app->instructions = 0;
+    app->peak = 0;
 }
 
 /* ---- running */
 
-static int budget(const struct lab_app *app) {
+uint32_t lab_app_budget(const struct lab_app *app) {
     uint32_t own = app->manifest.instructions;
-    return own > 0 && own < LAB_APP_BUDGET ? (int)own : LAB_APP_BUDGET;
+    return own > 0 && own < LAB_APP_BUDGET ? own : LAB_APP_BUDGET;
+}
+
+static void limit(wasm_exec_env_t env, uint32_t instructions) {
+    wasm_runtime_set_instruction_count_limit(env, (int)instructions);
+}
+
+/* Notes what a call that has returned took of its `limit`. */
+static uint32_t count(struct lab_app *app, uint32_t limit) {
+    uint32_t used = limit - (uint32_t)lab_wamr_instructions_left(app->env);
+    app->instructions += used;
+    app->called = true;
+    return used;
 }
 
 /* Calls `function` under the budget. On a trap `words` says where and why; the app is still loaded then. */
@@ -135,7 +150,7 @@ static enum lab_result run(struct lab_apps *apps, struct lab_app *app, wasm_func
                            uint32_t argument_count, wasm_val_t *arguments) {
     static const char prefix[] = "Exception: ";
     wasm_runtime_clear_exception(app->instance);
-    wasm_runtime_set_instruction_count_limit(app->env, budget(app));
+    limit(app->env, lab_app_budget(app));
     apps->current = app;
     apps->allocations_left = LAB_APP_ALLOCATIONS;
     bool fine =
@@ -143,6 +158,8 @@ static enum lab_result run(struct lab_apps *apps, struct lab_app *app, wasm_func
     apps->current = NULL;
     lab_world_flush(apps->world);
     if (fine) {
+        uint32_t used = count(app, lab_app_budget(app));
+        app->peak = used > app->peak ? used : app->peak;
         return lab_apps_done(apps);
     }
     const char *exception = wasm_runtime_get_exception(app->instance);
@@ -153,8 +170,8 @@ static enum lab_result run(struct lab_apps *apps, struct lab_app *app, wasm_func
         exception += sizeof prefix - 1;
     }
     if (strstr(exception, "instruction limit exceeded") != NULL) {
-        return lab_apps_say(apps, LAB_BUDGET_EXCEEDED, "%s.%s ran for more than %d instructions", app->name,
-                            name, budget(app));
+        return lab_apps_say(apps, LAB_BUDGET_EXCEEDED, "%s.%s ran for more than %u instructions", app->name,
+                            name, (unsigned)lab_app_budget(app));
     }
     return lab_apps_say(apps, LAB_TRAP, "%s.%s: %s", app->name, name, exception);
 }
@@ -584,10 +601,13 @@ uint32_t lab_api_allocate(struct lab_apps *apps, wasm_exec_env_t env, uint32_t s
     }
     apps->allocations_left--;
     uint32_t values[4] = {0, 0, 1, size};
-    wasm_runtime_set_instruction_count_limit(env, LAB_APP_ALLOCATION_BUDGET);
-    bool fine = wasm_runtime_call_wasm(env, allocate, 4, values);
-    wasm_runtime_set_instruction_count_limit(env, budget(app));
-    return fine ? values[0] : 0;
+    limit(env, LAB_APP_ALLOCATION_BUDGET);
+    if (!wasm_runtime_call_wasm(env, allocate, 4, values)) {
+        return 0;
+    }
+    (void)count(app, LAB_APP_ALLOCATION_BUDGET);
+    limit(env, lab_app_budget(app));
+    return values[0];
 }
 
 /* ---- what apps say */

@@ -46,7 +46,7 @@
 #define LAB_TRIAL_GRACE_MS 30000u
 
 /* Why an app failed, or a request was refused; the wire takes 200. */
-#define LAB_WORDS_MAX 160u
+#define LAB_WORDS_MAX 156u
 
 /* WASM instructions a call may take. */
 #ifndef LAB_APP_BUDGET
@@ -79,6 +79,7 @@ struct lab_app {
     uint32_t memory;               /* of the pool */
     char words[LAB_WORDS_MAX + 1]; /* why it failed; or why `rejected_digest` was given up */
     bool changed;                  /* since the owner last cleared this */
+    bool called;                   /* likewise */
     uint32_t sequence;             /* of its package; 0: not signed */
     char version[LAB_APP_VERSION_MAX + 1];
 
@@ -95,6 +96,11 @@ struct lab_app {
     uint16_t polls;       /* passed while on trial */
     uint16_t trial_polls; /* wanted */
     uint32_t trial_ms;
+
+    /* WASM instructions since it was loaded, as WAMR counts them against the budget */
+    uint32_t peak;         /* of one call that returned */
+    uint64_t instructions; /* of all of those, and of each `cabi_realloc` in them */
+
     uint64_t trial_until;
 
     struct lab_manifest manifest;
@@ -197,6 +203,9 @@ uint32_t lab_apps_memory_free(const struct lab_apps *apps);
 uint32_t lab_apps_module_max(const struct lab_apps *apps);
 
 uint32_t lab_apps_running(const struct lab_apps *apps);
+
+/* WASM instructions that one call of it may take. */
+uint32_t lab_app_budget(const struct lab_app *app);
 
 /* For lab_api_*: what the running app says, and to end it for what the contract does not allow. */
 void lab_apps_refuse(struct lab_apps *apps, const char *words);

@@ -88,7 +88,7 @@ static bool recall(const struct lab_apps *apps, uint8_t id, struct lab_app *app)
     memcpy(&record, bytes, RECORD_HEAD);
     const bool rejected = record.flags & FLAG_REJECTED;
     const uint8_t *at = bytes + RECORD_HEAD;
-    if (!valid_name((const char *)at, record.name_size) || record.words_size > LAB_WORDS_MAX ||
+    if (!valid_name((const char *)at, record.name_size) ||
         size != RECORD_HEAD + record.name_size + (rejected ? LAB_DIGEST_SIZE : 0) + record.words_size) {
         return false;
     }
@@ -106,7 +106,8 @@ static bool recall(const struct lab_apps *apps, uint8_t id, struct lab_app *app)
         memcpy(app->rejected_digest, at, LAB_DIGEST_SIZE);
         at += LAB_DIGEST_SIZE;
     }
-    memcpy(app->words, at, record.words_size);
+    /* Other firmware may have kept longer ones. */
+    memcpy(app->words, at, record.words_size < LAB_WORDS_MAX ? record.words_size : LAB_WORDS_MAX);
     return true;
 }
 

@@ -31,6 +31,7 @@ enum kind {
     KIND_CALL_RESULT = 8,
     KIND_APP_LIST = 9,
     KIND_COMMAND_RESULT = 10,
+    KIND_APP_USE = 11,
     KIND_WELCOME = 64,
     KIND_PENDING = 65,
     KIND_GOODBYE = 66,
@@ -131,11 +132,13 @@ static struct app_status status_of(const struct lab_app *app) {
 
 static size_t list_apps(struct lab_session *session, struct app_status *list) {
     size_t count = 0;
+    session->use_due = true;
     for (size_t i = 0; i < LAB_APPS_MAX; i++) {
         struct lab_app *app = &session->apps->apps[i];
         if (app->name[0] != '\0') {
             list[count++] = status_of(app);
             app->changed = false;
+            app->called = true;
         }
     }
     return count;
@@ -195,10 +198,24 @@ static void send_ack(struct lab_session *session, uint32_t id, enum lab_result r
 
 static void send_status(struct lab_session *session, struct lab_app *app) {
     app->changed = false;
+    session->use_due = true;
     struct app_status_changed changed = {.app_status_changed_app_status_m = status_of(app)};
     size_t size = 0;
     int encoded = cbor_encode_app_status_changed(body_of(session), BODY_ROOM, &changed, &size);
     post(session, KIND_APP_STATUS, 0, encoded, size);
+}
+
+static void send_use(struct lab_session *session, struct lab_app *app) {
+    app->called = false;
+    struct app_use use = {
+        .app_use_app_m = text_of(app->name),
+        .app_use_instructions_used_m = app->instructions,
+        .app_use_instructions_peak_m = app->peak,
+        .app_use_instructions_m = lab_app_budget(app),
+    };
+    size_t size = 0;
+    int encoded = cbor_encode_app_use(body_of(session), BODY_ROOM, &use, &size);
+    post(session, KIND_APP_USE, 0, encoded, size);
 }
 
 static void send_log(struct lab_session *session, uint64_t uptime, uint32_t level, struct zcbor_string source,
@@ -648,9 +665,18 @@ static bool send_next(struct lab_session *session) {
     }
     if (now >= session->heartbeat_at) {
         session->heartbeat_at = now + session->heartbeat;
+        session->use_due = true;
         send_heartbeat(session);
         return true;
     }
+    for (size_t i = 0; session->use_due && i < LAB_APPS_MAX; i++) {
+        struct lab_app *app = &session->apps->apps[i];
+        if (app->called && app->instance != NULL) {
+            send_use(session, app);
+            return true;
+        }
+    }
+    session->use_due = false;
     if (session->outbox->dropped > 0) {
         send_dropped(session);
         return true;

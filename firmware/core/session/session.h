@@ -53,6 +53,7 @@ struct lab_session {
     uint64_t heartbeat_at;
     bool greeting_due; /* hello has not been sent */
     bool ready_due;    /* welcomed, and not said so yet */
+    bool use_due;      /* what apps have used since it was last said */
     uint8_t uuid[16];
     bool ending; /* what is in `out` is the last that is sent */
     bool resetting;

@@ -38,7 +38,7 @@ namespace Antmicro.Renode.Peripherals.GPIOPort
                 DefineSetClear((long)Registers.Status + 0xC * bank, () => status >> shift, value => status = Merge(status, value, shift));
                 RegistersCollection.DefineRegister((long)Registers.Input + 4 * bank)
                     .WithValueField(0, 32, FieldMode.Read, valueProviderCallback: _ => (uint)(Levels >> shift), name: "IN");
-                RegistersCollection.DefineRegister(interrupt + 0xC * bank)
+                RegistersCollection.DefineRegister(interrupt + 0x14 * bank)
                     .WithValueField(0, 32, FieldMode.Read, valueProviderCallback: _ => (uint)(Interrupts >> shift), name: "INT");
             }
             Registers.Strapping.Define(this, strapping).WithValueField(0, 32, FieldMode.Read, name: "STRAPPING");

@@ -1,0 +1,85 @@
+//
+// A processor of the ESP32-D0WD (ESP32 Technical Reference Manual, chapter 1): Xtensa LX6, of which Renode has the core.
+//
+using Antmicro.Renode.Core;
+using Antmicro.Renode.Peripherals.Bus;
+using Antmicro.Renode.Peripherals.Timers;
+using Antmicro.Renode.Utilities.Binding;
+
+namespace Antmicro.Renode.Peripherals.CPU
+{
+    /// <remarks>
+    /// CCOUNT counts at 240 MHz, whatever clock is chosen, in steps of 140. A CCOMPARE matches once for each value that is written.
+    /// </remarks>
+    public class ESP32D0 : Xtensa
+    {
+        public ESP32D0(IMachine machine) : base("esp32", machine)
+        {
+            for(var i = 0; i < timers.Length; i++)
+            {
+                var interrupt = TimerInterrupts[i];
+                timers[i] = new ComparingTimer(machine.ClockSource, TimerFrequency, this, "CCOMPARE" + i, enabled: true, eventEnabled: true);
+                timers[i].CompareReached += () => base.OnGPIO(interrupt, true);
+            }
+        }
+
+        /// <summary>
+        /// Starts as if the boot loader had just put the program into memory: in the ROM, with the program's address in EXCSAVE1.
+        /// Call it after every reset.
+        /// </summary>
+        /// <param name="program">The program's first function.</param>
+        public void Boot(string program = "__esp_platform_start")
+        {
+            EXCSAVE[1] = (uint)machine.SystemBus.GetSymbolAddress(program);
+            PC = ResetVector;
+        }
+
+        public override void OnGPIO(int number, bool value)
+        {
+            lock(levels)
+            {
+                levels[number] = value;
+                base.OnGPIO(number, value);
+            }
+        }
+
+        // These two take the place of the base class's, whose timer counts in a unit that the core does not reckon with, and whose
+        // interrupts are those of another core: it makes CCOUNT from the time times 140 (its clock_freq_khz is 140000), but asks for
+        // a match after so many nanoseconds as the cycles would take at 140 MHz. So a unit of time is 140 cycles, 7/12 of a microsecond.
+
+        [Export]
+        private ulong GetCPUTime()
+        {
+            SyncTime();
+            return now = timers[0].Value / TicksPerUnit;
+        }
+
+        [Export]
+        private void TimerMod(uint id, ulong value)
+        {
+            timers[id].Compare = (now + (value - now + 999) / 1000) * TicksPerUnit;
+            // The core keeps its pending interrupts in a word that threads write without a lock: what got lost comes back now.
+            lock(levels)
+            {
+                for(var i = 0; i < levels.Length; i++)
+                {
+                    if(levels[i])
+                    {
+                        base.OnGPIO(i, true);
+                    }
+                }
+            }
+        }
+
+        private ulong now;
+        private readonly bool[] levels = new bool[32];
+        private readonly ComparingTimer[] timers = new ComparingTimer[3];
+
+        // XCHAL_TIMERn_INTERRUPT of the configuration (core-isa.h in Espressif's HAL).
+        private static readonly int[] TimerInterrupts = { 6, 15, 16 };
+
+        private const long TimerFrequency = 12000000;
+        private const ulong TicksPerUnit = 7;
+        private const uint ResetVector = 0x40000400;
+    }
+}

@@ -21,7 +21,7 @@ namespace Antmicro.Renode.Peripherals.IRQControllers
     {
         public ESP32D0_DPort()
         {
-            Connections = Enumerable.Range(0, Interrupts).ToDictionary(i => i, _ => (IGPIO)new GPIO());
+            Connections = Enumerable.Range(0, Interrupts).ToDictionary(i => i, _ => (IGPIO) new GPIO());
             RegistersCollection = new DoubleWordRegisterCollection(this);
             foreach(var control in new[] { Registers.ProCacheControl, Registers.AppCacheControl })
             {
@@ -33,15 +33,15 @@ namespace Antmicro.Renode.Peripherals.IRQControllers
                     .WithValueField(6, 26);
             }
             Registers.FromProcessor.DefineMany(this, FromProcessorCount, (register, i) => register
-                .WithFlag(0, writeCallback: (_, value) => OnGPIO(FromProcessorSource + i, value), name: "CPU_INTR_FROM_CPU")
-                .WithReservedBits(1, 31));
+                    .WithFlag(0, writeCallback: (_, value) => OnGPIO(FromProcessorSource + i, value), name: "CPU_INTR_FROM_CPU")
+                    .WithReservedBits(1, 31));
             Registers.Status.DefineMany(this, StatusCount, (register, i) => register
-                .WithValueField(0, 32, FieldMode.Read, valueProviderCallback: _ => Levels(32 * i), name: "PRO_INTR_STATUS"));
+                    .WithValueField(0, 32, FieldMode.Read, valueProviderCallback: _ => Levels(32 * i), name: "PRO_INTR_STATUS"));
             targets = new IValueRegisterField[Sources];
             Registers.Map.DefineMany(this, Sources, (register, i) => register
-                .WithValueField(0, 5, out targets[i], name: "MAP")
-                .WithReservedBits(5, 27)
-                .WithWriteCallback((_, __) => Update()), resetValue: InternalTimer);
+                    .WithValueField(0, 5, out targets[i], name: "MAP")
+                    .WithReservedBits(5, 27)
+                    .WithWriteCallback((_, __) => Update()), resetValue: InternalTimer);
             RegistersCollection.KeepOthers(Size);
         }
 

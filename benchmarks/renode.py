@@ -1,13 +1,17 @@
 """What boards in Renode cost: from `up` to connected for one board and for ten, memory, and how time passes.
 
 Run: .venv/bin/python benchmarks/renode.py [--board stm32f746g_disco] [--fleet 10] [--runs 3]
+         [--control monitor|pyrenode3] [--process]
 
-The pool is measured against one process a board: as many of them as boards, with the same image.
+The pool is measured against one process a board: as many of them as boards, with the same image. Before that,
+a process without boards: until it takes its first command, and how long a command takes. `--process` measures
+nothing else and needs no image.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import tempfile
 import time
 from pathlib import Path
@@ -24,6 +28,7 @@ from lab.engines.renode import RenodeMachine
 from lab.home import Home
 from lab.lab import Lab
 
+COMMANDS = 200
 WATCHED = 10.0  # s in which the clocks are compared
 
 
@@ -61,14 +66,51 @@ def used(pids: set[int]) -> float:
     return sum(sum(psutil.Process(pid).cpu_times()[:2]) for pid in pids)
 
 
+async def process(control: str, folder: Path) -> tuple[float, float, float, float]:
+    """Return seconds to the first command, of them those of a processor, ms a command, MiB of memory."""
+    began = time.monotonic()
+    pool = await _renode_pool.Pool.start(control, engine.program(), folder)
+    try:
+        started = time.monotonic() - began
+        pids = {pool.process.pid} | {
+            child.pid for child in psutil.Process(pool.process.pid).children(recursive=True)
+        }
+        taken = used(pids)
+        began = time.monotonic()
+        for _ in range(COMMANDS):
+            await pool.control.execute("version")
+        return started, taken, (time.monotonic() - began) / COMMANDS * 1000, sum(pss(pid) for pid in pids)
+    finally:
+        await pool.close()
+
+
+def report_process(control: str, runs: int) -> None:
+    rows = []
+    for number in range(1 + runs):  # the first may compile the models
+        with tempfile.TemporaryDirectory() as folder:
+            row = anyio.run(process, control, Path(folder))
+        rows += [row] if number else []
+    started, taken, command, memory = zip(*rows, strict=True)
+    report("a process without boards, to its first command", started, "s")
+    report("a process without boards, processor time to it", taken, "s")
+    report("a command", command, "ms")
+    report("a process without boards, memory (PSS)", memory, "MiB")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--board", default="stm32f746g_disco")
     parser.add_argument("--fleet", type=int, default=10)
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--control", choices=list(_renode_pool.CONTROLS), default=engine.chosen_control())
+    parser.add_argument("--process", action="store_true")
     options = parser.parse_args()
+    os.environ[engine.CONTROL] = options.control
     print(machine())
-    print(f"board {options.board}, {engine.program()}")
+    print(f"board {options.board}, {engine.program()}, controlled by {options.control}")
+    report_process(options.control, options.runs)
+    if options.process:
+        return
     build.build(options.board)
     for count, capacity in ((1, 1), (options.fleet, _renode_pool.CAPACITY), (options.fleet, 1)):
         engine.CAPACITY = capacity  # type: ignore[misc]

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from lab import build, zephyr
+from lab.engines import _renode_pyrenode3 as pyrenode3
+from lab.engines.renode import CONTROL, chosen_control
 from lab.third_party import apt_install
 
 
@@ -105,7 +107,19 @@ def examine() -> list[Finding]:
             Finding(check.what, _look(check), check.needed_for, check.install, check.required)
             for check in CHECKS
         ]
-        + [_zephyr(), _libfuzzer()]
+        + [_pyrenode3(), _zephyr(), _libfuzzer()]
+    )
+
+
+def _pyrenode3() -> Finding:
+    python = pyrenode3.python()
+    version = pyrenode3.version(python)
+    return Finding(
+        "pyrenode3",
+        f"{version} ({python})" if version else "",
+        f"{CONTROL}=pyrenode3; what controls Renode now: {chosen_control()}",
+        pyrenode3.INSTALL,
+        required=False,
     )
 
 

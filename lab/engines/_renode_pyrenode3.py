@@ -55,11 +55,11 @@ class Pyrenode3Control:
     async def start(self) -> None:
         """Start the process; returns when Renode is loaded and the models are compiled."""
         setup = self._setup
-        python = await to_thread.run_sync(interpreter)
+        chosen = await to_thread.run_sync(interpreter)
         wire = Wire()
         try:
             self.process = Process(
-                [python, _renode_worker.__file__],
+                [chosen, _renode_worker.__file__],
                 [],
                 setup.log,
                 name="Renode in pyrenode3",
@@ -151,33 +151,41 @@ async def _answer(stream: BufferedByteReceiveStream) -> dict[str, Any]:
     return answer
 
 
+def python() -> str:
+    """Return the Python that should have pyrenode3: `LAB_PYRENODE3_PYTHON`, or the lab's own."""
+    return os.environ.get(PYTHON) or sys.executable
+
+
 def interpreter() -> str:
-    """Return the Python that has pyrenode3: `LAB_PYRENODE3_PYTHON`, or the lab's own.
+    """Return `python`, if it has pyrenode3.
 
     :raises MissingError: it has none.
     """
-    python = os.environ.get(PYTHON) or sys.executable
-    if not _has_pyrenode3(python):
+    chosen = python()
+    if not version(chosen):
         raise MissingError(
-            f"{python} has no pyrenode3",
+            f"{chosen} has no pyrenode3",
             hint=f"{INSTALL}\n(or {PYTHON} names a Python that has it, or LAB_RENODE_CONTROL=monitor)",
         )
-    return python
+    return chosen
 
 
 @functools.cache
-def _has_pyrenode3(python: str) -> bool:
+def version(python: str) -> str:
+    """Return the version of pyrenode3 that an interpreter has; empty if it has none."""
+    ask = "import pyrenode3, importlib.metadata as known; print(known.version('pyrenode3'))"
     try:
         asked = subprocess.run(
-            [python, "-c", "import pyrenode3"],
+            [python, "-c", ask],
             env={**os.environ, "PYRENODE_SKIP_LOAD": "1"},
             capture_output=True,
+            text=True,
             timeout=30,
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
-        return False
-    return asked.returncode == 0
+        return ""
+    return asked.stdout.strip() if asked.returncode == 0 else ""
 
 
 def places(program: str) -> dict[str, str]:

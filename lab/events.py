@@ -18,8 +18,9 @@
 | `app.state` | a device reported an app's state | `state`, `digest`, `size`, `memory`, `reason` |
 | | or no longer has an app | `state` (`absent`), `digest` |
 | `app.not-restored` | a device came back without an app and did not get it again | `reason` |
+| `app.use` | WASM instructions that its calls took | `instructions` in all, `peak` and `budget` of one call |
 | `app.event` | an app published | `uptime` (ms), `topic`, `payload` (hex), `text` if it is UTF-8 |
-| `rollout.started`, `.paused`, `.resumed`, `.done` | | `rollout`, `state`, `reason` |
+| `rollout.started`, `.paused`, `.resumed`, `.done`, `.failed` | | `rollout`, `state`, `reason` |
 | `rollout.aborted`, `rollout.ended` | by hand; and the last device under way was seen to its end | the same |
 | `rollout.device` | a device of a rollout has got further | `rollout`, `arm`, `state`, `reason` |
 | `gateway.refused` | a client was refused | `reason`, `address` |

@@ -156,7 +156,7 @@ class Monitor:
                     f"{device} came back without {event.app}: {event.data['reason']}",
                     device,
                 )
-            case "rollout.paused" if event.data["reason"] != "paused by hand":
+            case "rollout.paused" | "rollout.failed" if event.data["reason"] != "paused by hand":
                 rollout, reason = event.data["rollout"], event.data["reason"]
                 self._raise(f"rollout:{rollout}", "critical", f"rollout {rollout} of {event.app}: {reason}")
             case "rollout.resumed" | "rollout.done" | "rollout.aborted":

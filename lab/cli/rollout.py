@@ -19,7 +19,7 @@ rollout = typer.Typer(
 )
 
 Number = Annotated[int | None, typer.Argument(metavar="[ROLLOUT]", help="Its number; else the last one.")]
-_OVER = ("done", "aborted")
+_OVER = ("done", "failed", "aborted")
 
 
 @rollout.command()

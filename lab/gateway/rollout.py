@@ -8,6 +8,8 @@ What a device's state is, the device has said, except for *transferring*, which 
 byte is sent. Every change is in the database before the next step is taken: a gateway that is killed goes on
 where it was, asking each device what has become of it meanwhile. A device that is away keeps its place and
 gets its turn when it is back; the others do not wait for it.
+
+A rollout in which more fail than may is *paused*; if none is left that it could spare, it has *failed*.
 """
 
 from __future__ import annotations
@@ -433,16 +435,8 @@ class Rollouts:
 
     async def _judge(self, run: _Run) -> None:
         """Pause a rollout in which too much has failed."""
-        if run.row.state != RUNNING or not run.states(_OPEN):
-            return
-        failed = run.states(_FAILURES)
-        allowed = run.row.max_failures + run.row.forgiven
-        canary = next((device for device in failed if device.canary), None)
-        if canary is not None and not run.row.forgiven:
-            reason = f"the canary {canary.device} failed: {canary.reason}"
+        if run.row.state == RUNNING and run.states(_OPEN) and (reason := _too_much(run)):
             await self._set(run, PAUSED, reason, by=GATEWAY)
-        elif len(failed) > allowed:
-            await self._set(run, PAUSED, f"{len(failed)} devices failed, {allowed} may", by=GATEWAY)
 
     async def _rest(self, run: _Run) -> None:
         """Wait between batches, unless the rollout is paused or aborted meanwhile."""
@@ -458,7 +452,8 @@ class Rollouts:
     async def _finish(self, run: _Run) -> None:
         run.row.ended = time.time()
         if run.row.state == RUNNING:
-            await self._set(run, DONE, "", by=GATEWAY, ended=run.row.ended)
+            reason = _too_much(run)
+            await self._set(run, FAILED if reason else DONE, reason, by=GATEWAY, ended=run.row.ended)
         else:
             await self._store.save_rollout(run.id, ended=run.row.ended)
             self._tell(run.row, "ended")
@@ -516,6 +511,16 @@ class Rollouts:
                 for run in self._runs.values():
                     if event.device in run.devices:
                         run.changed.set()
+
+
+def _too_much(run: _Run) -> str:
+    """Return why a rollout is not to go on, nothing if it may."""
+    failed = run.states(_FAILURES)
+    allowed = run.row.max_failures + run.row.forgiven
+    canary = next((device for device in failed if device.canary), None)
+    if canary is not None and not run.row.forgiven:
+        return f"the canary {canary.device} failed: {canary.reason}"
+    return f"{len(failed)} devices failed, {allowed} may" if len(failed) > allowed else ""
 
 
 def _describe(row: Rollout, counts: dict[str, int]) -> Json:

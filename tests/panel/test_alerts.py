@@ -143,6 +143,15 @@ def test_a_rollout_over_its_failure_budget(tmp_path: Path, hook: Any, native: No
             await client.post(f"/api/v1/rollouts/{id}/abort")
             assert await heard(told, "cleared") == alert
             assert await standing(client) == [failed]
+            # Of one that has ended nothing can become good again: its alert stands until somebody has seen it.
+            last = {"package": kept["id"], "devices": ["dut-2"]}
+            id = (await client.post("/api/v1/rollouts", json=last)).json()["id"]
+            assert (await heard(told, "raised"))["id"] == "app-failed:dut-2/broken"
+            alert = await heard(told, "raised")
+            assert alert["text"] == f"rollout {id} of broken: 1 devices failed, 0 may"
+            assert (await client.get(f"/api/v1/rollouts/{id}")).json()["state"] == "failed"
+            assert (await client.delete(f"/api/v1/alerts/{alert['id']}")).status_code == 200
+            assert await heard(told, "cleared") == alert
             await lab.down(["dut-1", "dut-2"])
 
     asyncio.run(run())

@@ -195,6 +195,34 @@ async def test_too_many_failures_pause_it_and_resume_forgives_them(
     assert noted == [("gateway", "rollout_done"), ("gateway", "rollout_paused")]
 
 
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"batch": 1}, "1 devices failed, 0 may"),
+        (
+            {"batch": 3, "canary": 3, "max_failures": 3},
+            "the canary c failed: app failed on c: budget exceeded",
+        ),
+    ],
+)
+async def test_one_whose_last_device_is_one_failure_too_many_has_failed(
+    site: Site, fleet: Fleet, publisher: Publisher, options: dict[str, Any], reason: str
+) -> None:
+    await fleet.join("a", "b")
+    await fleet.join("c", trial="hold")
+    id = await begin(site, version(publisher, 1), **options)
+    await state_of(site, id, "c", "trial")
+    fleet.firmware["c"].give_up("app", "budget exceeded")
+    found = await over(site, id)
+    assert (found["state"], found["reason"]) == ("failed", reason)
+    assert found["counts"] == {"confirmed": 2, "failed": 1}
+    assert found["ended"] is not None
+    with pytest.raises(UsageError, match="no rollout 1 under way"):
+        await site.rollouts.resume(id)
+    (noted,) = await site.audit.rows(limit=1, target=str(id))
+    assert (noted.who, noted.action, noted.reason) == ("gateway", "rollout_failed", reason)
+
+
 async def test_canaries_go_first_and_a_bad_one_stops_it(
     site: Site, fleet: Fleet, publisher: Publisher
 ) -> None:

@@ -102,7 +102,6 @@ class Renode:
 
     def halt(self, machine: str, halted: bool) -> None:
         """Halt a machine's processors, or let them go on."""
-        self._machine(machine)
         self._lab.LabAgentExtensions.HaltLabMachine(self._emulation, machine, halted)
 
     def remove(self, machine: str) -> None:

@@ -57,6 +57,7 @@ namespace Antmicro.Renode.Lab
         /// <summary>Lets a machine run from the end of this request on.</summary>
         public static void StartLabMachine(this Emulation emulation, string name)
         {
+            Find(emulation, name);
             LabClocks.Running.Add(name);
         }
 
@@ -66,7 +67,7 @@ namespace Antmicro.Renode.Lab
         /// </summary>
         public static void HaltLabMachine(this Emulation emulation, string name, bool halted)
         {
-            foreach(var cpu in emulation[name].SystemBus.GetCPUs())
+            foreach(var cpu in Find(emulation, name).SystemBus.GetCPUs())
             {
                 cpu.IsHalted = halted;
             }
@@ -82,6 +83,16 @@ namespace Antmicro.Renode.Lab
             }
             emulation.ExternalsManager.RemoveExternal(stream);
             ((ILabStream)stream).Dispose();
+        }
+
+        internal static IMachine Find(Emulation emulation, string name)
+        {
+            IMachine machine;
+            if(!emulation.TryGetMachineByName(name, out machine))
+            {
+                throw new RecoverableException(String.Format("There is no machine {0}", name));
+            }
+            return machine;
         }
     }
 
@@ -161,13 +172,7 @@ namespace Antmicro.Renode.Lab
             monitor.Interaction = interaction;
             try
             {
-                IMachine found = null;
-                if(machine != "" && !EmulationManager.Instance.CurrentEmulation.TryGetMachineByName(machine, out found))
-                {
-                    said = "There is no machine " + machine;
-                    return false;
-                }
-                monitor.Machine = found;
+                monitor.Machine = machine == "" ? null : LabAgentExtensions.Find(EmulationManager.Instance.CurrentEmulation, machine);
                 var parsed = monitor.Parse(command, interaction);
                 var error = interaction.GetError();
                 said = error != "" ? error : interaction.GetContents();

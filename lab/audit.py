@@ -106,7 +106,8 @@ class Audit:
             yield entry
         except BaseException as error:
             refused = getattr(error, "status_code", 0) == 403
-            end(REFUSED if refused else FAILED, str(error) or type(error).__name__)
+            reason = entry.reason or str(error) or type(error).__name__
+            end(REFUSED if refused else FAILED, reason)
             raise
         end(FAILED if entry.reason else DONE, entry.reason)
 

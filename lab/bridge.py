@@ -13,18 +13,21 @@ import os
 import socket
 import time
 from collections import deque
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
 import anyio
+import structlog
 from anyio.abc import ByteStream, SocketAttribute, SocketStream, TaskGroup
 
 from lab import link as links
 from lab.link import HostLink, Reason
 from lab.waiting import Gate, Signal
+
+log = structlog.get_logger()
 
 _CONNECT_TIMEOUT = 5.0
 _READ_SIZE = 4096
@@ -126,6 +129,26 @@ class Bridge:
             connections=self._connections,
             refused=self._refused,
         )
+
+    @contextmanager
+    def exchange(self, device: str, asked: str) -> Iterator[None]:
+        """Log what it carries during the block, on behalf of the request that the block is for.
+
+        It cannot tell by itself: all it sees are TLS records.
+        """
+        before = self.counters
+        try:
+            yield
+        finally:
+            now = self.counters
+            log.info(
+                "carried",
+                device=device,
+                asked=asked,
+                to_device=now.bytes_sent - before.bytes_sent,
+                from_device=now.bytes_received - before.bytes_received,
+                dropped=now.frames_dropped - before.frames_dropped,
+            )
 
     def hold(self) -> None:
         """Expect no answers: the device's clock has been stopped, so its silence means nothing."""
@@ -269,12 +292,12 @@ class Bridge:
                 data = b"".join(session.inbox)
                 session.inbox.clear()
                 await self._passage()
+                self._bytes_received += len(data)  # first: when the gateway has it, it is counted
                 try:
                     await gateway.send(data)
                 except _GONE:
                     self._close(session)
                     return
-                self._bytes_received += len(data)
                 if self._is_current(session):
                     self._link.consumed(len(data))
                     self._output.set()

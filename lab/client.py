@@ -43,6 +43,8 @@ class Client:
     def __init__(self, home: Home, address: Address) -> None:
         self.home = home
         self.address = address
+        self.request_id: str | None = None
+        """Of the request on whose behalf it asks from now on, if there is one."""
 
     @classmethod
     def connect(cls, home: Home) -> Client:
@@ -115,6 +117,8 @@ class Client:
     ) -> Iterator[http.client.HTTPResponse]:
         connection = http.client.HTTPConnection("127.0.0.1", self.address.port, timeout=timeout)
         headers = {"Authorization": f"Bearer {self.address.token}", "Accept": accept}
+        if self.request_id is not None:
+            headers["X-Request-Id"] = self.request_id
         if isinstance(body, bytes):
             headers["Content-Type"] = "application/octet-stream"
         elif body is not None:
@@ -149,6 +153,10 @@ class Client:
     def post(self, *parts: str, body: object = None, **query: object) -> Any:
         """POST `body` (JSON, or raw when bytes) to `/api/v1/<parts>?<query>`."""
         return self.request("POST", _target(parts, query), body)
+
+    def put(self, *parts: str, body: object = None) -> Any:
+        """PUT `body` (JSON) to `/api/v1/<parts>`."""
+        return self.request("PUT", path(*parts), body)
 
     def delete(self, *parts: str, **query: object) -> Any:
         """DELETE `/api/v1/<parts>?<query>`."""

@@ -27,6 +27,7 @@
 | `fault.set` | a fault of a device or the gateway began (`lab.faults`) | `fault`, `parameters`, `duration` |
 | `fault.cleared` | and ended | `fault`, `parameters`, `why` |
 | `lab.log` | a part of the lab logged a line (`lab.logs`) | `level`, `component`, `text`, fields of its own |
+| `node.log` | a plugin or a part of a gateway node logged a line (`lab.monitor`) | `node`, `level`, `component`, `source`, `at`, `text` |
 | `alert.raised`, `alert.cleared` | something wants attention, or no more (`lab.monitor`) | `alert`, `text` |
 
 Others may publish kinds of their own. What happens on behalf of a request to the API bears its id, `request`.
@@ -45,6 +46,7 @@ from typing import Any, Self
 import structlog
 
 from lab.errors import LabError
+from lab.logs import current_request
 from lab.store import Store
 
 log = structlog.get_logger()
@@ -130,8 +132,7 @@ class Events:
 
         :param data: JSON values.
         """
-        request = structlog.contextvars.get_contextvars().get("request")
-        if request is not None:
+        if (request := current_request()) is not None:
             data.setdefault("request", request)
         self._last += 1
         event = Event(self._last, time.time(), kind, device, app, data)

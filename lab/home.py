@@ -7,6 +7,7 @@
       daemon.log          what the daemon said
       lab.db              registry, deployments, events
       pki/                the lab's CA and the certificates it issued
+      vault.key           the key of its secrets, readable by its owner only
       publishers/         public keys of those whose packages its devices take
       devices/<id>/       console.log, flash.bin, trace of link frames
 """

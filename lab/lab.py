@@ -46,6 +46,7 @@ from lab.peripherals import Peripherals
 from lab.pki import GATEWAY, Authority, Issued, check_device_id, publisher_keys
 from lab.snapshots import Snapshot, Snapshots, aside, digest_of
 from lab.store import Store
+from lab.vault import Vault
 from lab.waiting import Gate
 
 log = structlog.get_logger()
@@ -73,8 +74,10 @@ class Lab:
         """Set when somebody asked the lab to end; whoever runs it then leaves it."""
         self.store = Store(self.home)
         self.events = Events(self.store)
+        self.vault = Vault(self.home, self.store)
         self.authority = Authority(self.home)
         self.gateway = Gateway(self.store, self.events, self.authority, config)
+        self.gateway.on_the_line = self._on_the_line
         self.audit = Audit(self.store)
         self.rollouts = Rollouts(self.gateway, self.store, self.events, self.audit)
         self.engines: dict[str, Engine] = {
@@ -552,6 +555,11 @@ class Lab:
             self._tasks.start_soon(self._look_after, device)
             await device.machine.resume()
         return device
+
+    def _on_the_line(self, name: str, asked: str) -> contextlib.AbstractContextManager[None]:
+        """Have a device's bridge say what it carries for a request."""
+        device = self._powered.get(name)
+        return device.bridge.exchange(name, asked) if device and device.started else contextlib.nullcontext()
 
     def _target(self, name: str) -> Device | None:
         return None if name == GATEWAY else self.powered(name)

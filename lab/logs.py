@@ -7,6 +7,8 @@ behalf it was written, if there is one (`request`).
 from __future__ import annotations
 
 import asyncio
+import re
+import secrets
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +17,9 @@ from typing import Any
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
+REQUEST_ID = "X-Request-Id"
+"""The header that carries a request's id, from whoever has one to whoever works on its behalf."""
+_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _PACKAGE = Path(__file__).parent
 _OWN = frozenset({"timestamp", "level", "event", "component", "device", "app", "exception"})
 _SILENT = frozenset({"events", "store"})  # what fails to keep events must not become one
@@ -22,6 +27,17 @@ _SHOWN = 500  # characters of one field
 
 Publish = Callable[..., object]
 _sinks: list[tuple[asyncio.AbstractEventLoop, Publish]] = []
+
+
+def request_id(given: str) -> str:
+    """Return the id of a request that bears `given`, which is a new one if that is none."""
+    return given if _ID.fullmatch(given) else secrets.token_hex(8)
+
+
+def current_request() -> str | None:
+    """Return the id of the request on whose behalf the caller works, if there is one."""
+    found: str | None = structlog.contextvars.get_contextvars().get("request")
+    return found
 
 
 def configure() -> None:

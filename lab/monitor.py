@@ -17,31 +17,62 @@ from collections import Counter, deque
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any
-from urllib.parse import urlsplit
+from typing import Any, Literal
+from urllib.parse import urlencode, urlsplit
 
 import anyio
 import structlog
 from anyio import to_thread
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+from pydantic import BaseModel, Field
 
-from lab.errors import LabError, NotFoundError, UsageError
+from lab.errors import LabError, LabTimeoutError, NotFoundError, UsageError
 from lab.events import BACKLOG_LIMIT, Event
 from lab.lab import Lab
+from lab.logs import REQUEST_ID, current_request
 
 log = structlog.get_logger()
 
 Json = dict[str, Any]
+_Letter = tuple[str, bytes]  # a webhook's sealed secret, and what it is told
 
 _SAMPLE_SECONDS = 5.0
 _SAMPLES = 720  # an hour
 _NODE_SECONDS = 5.0
+_HEAR_SECONDS = 2.0  # for a node's answer when somebody waits for its log
+_LINES = 500  # of a node's log at once
 _WEBHOOKS = "webhooks"
 _NODES = "nodes"
+_HEARD = "node-logs"
 _WEBHOOK_LIMIT = 16
+_WAITING = 256  # messages to webhooks, and to one of them
 _DELIVERY_TRIES = 3
-_DELIVERY_SECONDS = 10.0
+_BACKOFF = 1.0  # s until the second try, twice that until the third
+_REQUEST_SECONDS = 10.0
 _ANSWER_LIMIT = 4 << 20
 _LEAST_DISK = 64 << 20
+
+
+_REFUSALS: dict[int, type[LabError]] = {404: NotFoundError, 422: UsageError, 504: LabTimeoutError}
+
+
+class NodeLine(BaseModel):
+    """A line of a node's log, as it tells it."""
+
+    node: str = Field(max_length=64)
+    number: int
+    at: float
+    level: Literal["debug", "info", "warning", "error"]
+    source: str = Field(max_length=64)
+    text: str
+    request: str | None = Field(None, max_length=64)
+
+
+class NodeLog(BaseModel):
+    """What a node tells of its log; a number is one of its stream."""
+
+    stream: str = Field(max_length=64)
+    lines: list[NodeLine]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +112,9 @@ class Monitor:
         self._lab = lab
         self._alerts: dict[str, Alert] = {}
         self._samples: deque[Json] = deque(maxlen=_SAMPLES)
-        self._send, self._receive = anyio.create_memory_object_stream[Json](256)
+        self._send, self._receive = anyio.create_memory_object_stream[Json](_WAITING)
         self._plugins: dict[str, list[Json]] = {}
+        self._hearing = anyio.Lock()
         self._running = False
         self._sampled = anyio.Event()
         self.kinds: Counter[str] = Counter()
@@ -188,7 +220,7 @@ class Monitor:
     async def webhooks(self) -> list[Json]:
         """Return who is told of alerts; secrets are not."""
         return [
-            {"url": hook["url"], "signed": bool(hook.get("secret"))}
+            {"url": hook["url"], "signed": bool(hook["sealed"])}
             for hook in await self._lab.store.setting(_WEBHOOKS, [])
         ]
 
@@ -204,7 +236,8 @@ class Monitor:
         hooks = [hook for hook in await self._lab.store.setting(_WEBHOOKS, []) if hook["url"] != url]
         if len(hooks) >= _WEBHOOK_LIMIT:
             raise UsageError(f"{_WEBHOOK_LIMIT} webhooks are enough", hint="remove one first")
-        await self._lab.store.save_setting(_WEBHOOKS, [*hooks, {"url": url, "secret": secret}])
+        sealed = self._lab.vault.seal(url, secret.encode()).hex() if secret else ""
+        await self._lab.store.save_setting(_WEBHOOKS, [*hooks, {"url": url, "sealed": sealed}])
 
     async def drop_webhook(self, url: str) -> None:
         """Tell `url` no more.
@@ -224,15 +257,36 @@ class Monitor:
             log.warning("webhooks not told", alert=alert.id, reason="too many wait to be delivered")
 
     async def _deliver(self) -> None:
-        async for message in self._receive:
-            body = json.dumps(message).encode()
-            for hook in await self._lab.store.setting(_WEBHOOKS, []):
-                await self._post(hook["url"], hook.get("secret", ""), body)
+        """Give each webhook its messages in order; one that is slow holds up no other."""
+        async with anyio.create_task_group() as tasks:
+            queues: dict[str, MemoryObjectSendStream[_Letter]] = {}
+            async for message in self._receive:
+                body = json.dumps(message).encode()
+                hooks = {hook["url"]: hook for hook in await self._lab.store.setting(_WEBHOOKS, [])}
+                for url in queues.keys() - hooks.keys():
+                    queues.pop(url).close()
+                for url, hook in hooks.items():
+                    if url not in queues:
+                        queues[url], waiting = anyio.create_memory_object_stream[_Letter](_WAITING)
+                        tasks.start_soon(self._serve_webhook, url, waiting)
+                    try:
+                        queues[url].send_nowait((hook["sealed"], body))
+                    except anyio.WouldBlock:
+                        log.warning("webhook not told", url=url, reason="too much waits to be delivered")
 
-    async def _post(self, url: str, secret: str, body: bytes) -> None:
+    async def _serve_webhook(self, url: str, waiting: MemoryObjectReceiveStream[_Letter]) -> None:
+        async for sealed, body in waiting:
+            try:
+                secret = self._lab.vault.open(url, bytes.fromhex(sealed)) if sealed else b""
+            except LabError as error:
+                log.warning("webhook not told", url=url, reason=error.message)
+                continue
+            await self._post(url, secret, body)
+
+    async def _post(self, url: str, secret: bytes, body: bytes) -> None:
         headers = {"Content-Type": "application/json", "User-Agent": "lab"}
         if secret:
-            headers["X-Lab-Signature"] = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+            headers["X-Lab-Signature"] = hmac.new(secret, body, hashlib.sha256).hexdigest()
         for attempt in range(_DELIVERY_TRIES):
             try:
                 status, _answer = await to_thread.run_sync(
@@ -245,7 +299,7 @@ class Monitor:
                     return
                 reason = f"it answered {status}"
             if attempt + 1 < _DELIVERY_TRIES:
-                await anyio.sleep(2**attempt)
+                await anyio.sleep(_BACKOFF * 2**attempt)
         log.warning("webhook failed", url=url, reason=reason)
 
     # -- nodes, which run plugins in processes of their own
@@ -269,24 +323,36 @@ class Monitor:
             raise NotFoundError(f"there is no node {name!r}")
         await self._lab.store.save_setting(_NODES, known)
         self._plugins.pop(name, None)
+        async with self._hearing:
+            heard = await self._heard()
+            heard.pop(name, None)
+            await self._lab.store.save_setting(_HEARD, heard)
         for id in [id for id in self._alerts if id == f"node:{name}" or id.startswith(f"plugin:{name}/")]:
             self._clear(id)
 
-    async def ask_node(self, name: str, path: str) -> Any:
-        """Return what a node's local face answers to GET `path`.
+    async def ask_node(
+        self, name: str, path: str, body: Json | None = None, *, timeout: float = _REQUEST_SECONDS
+    ) -> Any:
+        """Return what a node's local face answers to GET `path`, or to POST if there is a body.
 
-        :raises LabError: it does not answer.
+        :param timeout: seconds for each step on the network.
+        :raises LabError: it does not answer, or refuses.
         """
         port = (await self.nodes()).get(name)
         if port is None:
             raise NotFoundError(f"there is no node {name!r}")
+        headers = {"Content-Type": "application/json"}
+        if request := current_request():
+            headers[REQUEST_ID] = request
+        method, sent = ("GET", None) if body is None else ("POST", json.dumps(body).encode())
+        ask = partial(_request, method, f"http://127.0.0.1:{port}{path}", sent, headers, timeout)
         try:
-            status, answer = await to_thread.run_sync(
-                partial(_request, "GET", f"http://127.0.0.1:{port}{path}"), abandon_on_cancel=True
-            )
+            status, answer = await to_thread.run_sync(ask, abandon_on_cancel=True)
+            said = json.loads(answer)
             if status >= 300:
-                raise LabError(f"node {name} answered {status}")
-            return json.loads(answer)
+                why = said.get("detail") if isinstance(said, dict) else None
+                raise _REFUSALS.get(status, LabError)(f"node {name}: {why or f'it answered {status}'}")
+            return said
         except (OSError, ValueError, http.client.HTTPException) as error:
             raise LabError(
                 f"node {name} does not answer on port {port}: {error or type(error).__name__}",
@@ -298,8 +364,50 @@ class Monitor:
         """The plugins of each node that is watched, as it last said."""
         return dict(self._plugins)
 
+    async def hear_nodes(self) -> None:
+        """Take what nodes have logged since they were asked last into the stream of events.
+
+        A node that does not answer is left out: what it has logged comes when it does again.
+        """
+        async with self._hearing:
+            heard = await self._heard()
+            before = dict(heard)
+            async with anyio.create_task_group() as tasks:
+                for name in await self.nodes():
+                    tasks.start_soon(self._hear, name, heard)
+            if heard != before:
+                await self._lab.store.save_setting(_HEARD, heard)
+
+    async def _heard(self) -> dict[str, Json]:
+        """Return up to where each node's log is known: the stream, and the last number in it."""
+        found: dict[str, Json] = await self._lab.store.setting(_HEARD, {})
+        return found
+
+    async def _hear(self, name: str, heard: dict[str, Json]) -> None:
+        query = urlencode({"since": 0, "limit": _LINES, **heard.get(name, {})})
+        try:
+            said = NodeLog.model_validate(
+                await self.ask_node(name, f"/api/logs?{query}", timeout=_HEAR_SECONDS)
+            )
+        except (LabError, ValueError):
+            return
+        plugins = {plugin["name"] for plugin in self._plugins.get(name, ())}
+        for line in said.lines:
+            self._lab.events.publish(
+                "node.log",
+                node=line.node,
+                level=line.level,
+                component="plugin" if line.source in plugins else "node",
+                source=line.source,
+                at=line.at,
+                text=line.text,
+                request=line.request,
+            )
+            heard[name] = {"stream": said.stream, "since": line.number}
+
     async def _watch_nodes(self) -> None:
         while True:
+            await self.hear_nodes()
             for name in await self.nodes():
                 try:
                     found = (await self.ask_node(name, "/api/plugins"))["plugins"]
@@ -385,14 +493,14 @@ def _resident() -> int:
 
 
 def _request(
-    method: str, url: str, body: bytes | None = None, headers: dict[str, str] | None = None
+    method: str, url: str, body: bytes | None, headers: dict[str, str], timeout: float = _REQUEST_SECONDS
 ) -> tuple[int, bytes]:
     """Send one request, follow nothing; return status and body."""
     parts = urlsplit(url)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    with contextlib.closing(kind(parts.hostname or "", parts.port, timeout=_DELIVERY_SECONDS)) as connection:
+    with contextlib.closing(kind(parts.hostname or "", parts.port, timeout=timeout)) as connection:
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        connection.request(method, target, body, headers or {})
+        connection.request(method, target, body, headers)
         response = connection.getresponse()
         return response.status, response.read(_ANSWER_LIMIT)
 

@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
-from lab.errors import LabError, UsageError
+from lab.errors import LabError, NotFoundError, UsageError
 from lab.home import Home
 from lab.packages import Package, check_name, key_id
 from lab.pki import PUBLISHERS_LIMIT, VENDOR, ec_key, load_public_key, public_point
@@ -230,6 +230,20 @@ def trust(home: Home, name: str, pem: bytes) -> Path:
     finally:
         temporary.unlink(missing_ok=True)
     return file
+
+
+def distrust(home: Home, name: str) -> None:
+    """Take a publisher out again; devices know it from their next power-on.
+
+    :raises NotFoundError: none of that name is trusted.
+    """
+    file = home.publishers / f"{check_name(name)}.pem"
+    try:
+        file.unlink()
+    except FileNotFoundError:
+        raise NotFoundError(
+            f"no publisher {name!r} is trusted here", hint="see who is: lab publisher list"
+        ) from None
 
 
 def trusted(home: Home) -> dict[str, str]:

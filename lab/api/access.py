@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 
 from lab.api.auth import Gatekeeper, Role, Who, gatekeeper, needs
 from lab.api.context import TheLab
+from lab.api.paging import ByName
 from lab.lab import Json, Lab
 from lab.pki import Issued
 
@@ -39,9 +40,9 @@ async def make_link(gate: TheGate, who: Who) -> Json:
 
 
 @router.get("/tokens", dependencies=[needs(Role.ADMIN)])
-async def list_tokens(gate: TheGate) -> Json:
+async def list_tokens(gate: TheGate, page: ByName) -> Json:
     """List tokens by name and role; what they are is known to their owners alone."""
-    return {"tokens": await gate.tokens()}
+    return page.of("tokens", await gate.tokens(), lambda row: str(row["name"]))
 
 
 @router.post("/tokens", status_code=201, dependencies=[needs(Role.ADMIN)])
@@ -68,10 +69,11 @@ def _describe(lab: Lab, issued: Issued) -> Json:
 
 
 @router.get("/certificates")
-async def list_certificates(lab: TheLab) -> Json:
+async def list_certificates(lab: TheLab, page: ByName) -> Json:
     """List the devices' certificates."""
     issued = await to_thread.run_sync(lab.authority.issued)
-    return {"certificates": [_describe(lab, each) for each in issued]}
+    rows = [_describe(lab, each) for each in issued]
+    return page.of("certificates", rows, lambda row: str(row["device"]))
 
 
 @router.post("/certificates/{device}", status_code=201, dependencies=[needs(Role.ADMIN)])

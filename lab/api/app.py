@@ -24,12 +24,14 @@ from lab.api import (
     parts,
     problems,
     process,
+    publishers,
     rollouts,
     snapshots,
     stream,
     terminal,
+    vault,
 )
-from lab.api.middleware import Compress, Correlate, Idempotent, LimitBody
+from lab.api.middleware import KEY_PARAMETER, Compress, Correlate, Idempotent, LimitBody
 from lab.lab import Lab
 from lab.monitor import Monitor
 from lab.panel import pages
@@ -50,6 +52,8 @@ ROUTERS = (
     stream.router,
     monitoring.router,
     access.router,
+    publishers.router,
+    vault.router,
     listener.router,
     terminal.router,
 )
@@ -113,6 +117,9 @@ def _describe(api: FastAPI) -> None:
                 "session": {"type": "apiKey", "in": "cookie", "name": auth.COOKIE},
             }
             document["security"] = [{"token": []}, {"session": []}]
+            for operations in document["paths"].values():
+                if "post" in operations:
+                    operations["post"].setdefault("parameters", []).append(dict(KEY_PARAMETER))
             for path in ("/health", "/ready"):
                 document["paths"][path]["get"]["security"] = []
             api.openapi_schema = document

@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 
 from lab.api.context import TheLab, entry_of
 from lab.api.operations import operate
+from lab.api.paging import ByName
 from lab.api.problems import Refused
 from lab.errors import ExitCode
 from lab.lab import Json, Progress
@@ -30,13 +31,14 @@ class CallRequest(BaseModel):
 
 
 @router.get("/apps")
-async def list_fleet_apps(lab: TheLab) -> Json:
+async def list_fleet_apps(lab: TheLab, page: ByName) -> Json:
     """List the apps of the fleet by name: which devices have each, in which state, as they last said."""
     found: dict[str, list[Json]] = {}
     for info in lab.gateway.devices():
         for app in info.apps:
             found.setdefault(app.name, []).append({"device": info.id, **app.describe()})
-    return {"apps": [{"name": name, "devices": found[name]} for name in sorted(found)]}
+    rows = [{"name": name, "devices": found[name]} for name in found]
+    return page.of("apps", rows, lambda row: str(row["name"]))
 
 
 @router.get("/devices/{device}/apps")

@@ -7,12 +7,14 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import StreamingResponse
 from starlette.requests import HTTPConnection
 
 from lab.api.auth import OWNER, Principal, Role, Who, needs
 from lab.api.context import ENTRY, SEQUENCE_LIMIT, TheLab, the_lab
 from lab.api.operations import Lines, line
+from lab.api.problems import words
 from lab.audit import local_user
 from lab.lab import Json
 
@@ -20,7 +22,8 @@ router = APIRouter(tags=["audit"])
 
 _LOOKS = frozenset({"GET", "HEAD", "OPTIONS"})
 _HARMLESS = frozenset({"wait", "wait_for_rollout"})  # routes that ask by POST and change nothing
-_SECRET = frozenset({"secret", "token", "password"})
+_TELLING = frozenset({"show_secret"})  # routes that only look, at what is worth writing down
+_SECRET = frozenset({"secret", "token", "password", "value"})
 _DETAIL_LIMIT = 4096  # bytes of a body that is written down
 
 
@@ -54,10 +57,13 @@ async def export_audit(lab: TheLab, request: Request) -> Lines:
 
 
 async def audited(connection: HTTPConnection, who: Who) -> AsyncIterator[None]:
-    """Write down what a request does, unless it only looks: once before, once with the result."""
+    """Write down what a request does, unless it only looks, once before and once with the result.
+
+    Looking at a secret is written down too.
+    """
     route = connection.scope["route"]
     looks = connection.scope["type"] == "http" and connection.scope["method"] in _LOOKS
-    if looks or route.name in _HARMLESS:
+    if (looks and route.name not in _TELLING) or route.name in _HARMLESS:
         yield
         return
     name = local_user() if who.name == OWNER else who.name
@@ -66,7 +72,11 @@ async def audited(connection: HTTPConnection, who: Who) -> AsyncIterator[None]:
     audit = the_lab(connection).audit
     async with audit.entry(name, route.name, target, role=_role(who), detail=detail) as entry:
         connection.scope[ENTRY] = entry
-        yield
+        try:
+            yield
+        except RequestValidationError as error:  # its text holds what was sent, and that may be a secret
+            entry.reason = words(error)
+            raise
 
 
 def _role(who: Principal) -> str:

@@ -17,6 +17,7 @@ from pydantic import BaseModel, Field
 from lab import boards, sdk
 from lab.api.auth import Role, needs
 from lab.api.context import TheLab
+from lab.api.paging import ByName
 from lab.errors import LabError, MissingError, NotFoundError, UsageError
 from lab.lab import Json
 from lab.sdk.diagnostics import diagnostics
@@ -41,23 +42,22 @@ class CompileRequest(BaseModel):
 
 
 @router.get("/boards")
-async def list_boards(lab: TheLab) -> Json:
+async def list_boards(lab: TheLab, page: ByName) -> Json:
     """List the boards that can be booted."""
     own = lab.home.root / "platforms"
     found = await to_thread.run_sync(boards.boards, [own] if own.is_dir() else [])
-    return {
-        "boards": [
-            {
-                "name": board.name,
-                "title": board.title,
-                "engine": board.engine,
-                "cpu": board.cpu,
-                "app_pool": board.app_pool,
-                "parts": [{"kind": part.kind, "name": part.name} for part in board.parts],
-            }
-            for board in found
-        ]
-    }
+    rows = [
+        {
+            "name": board.name,
+            "title": board.title,
+            "engine": board.engine,
+            "cpu": board.cpu,
+            "app_pool": board.app_pool,
+            "parts": [{"kind": part.kind, "name": part.name} for part in board.parts],
+        }
+        for board in found
+    ]
+    return page.of("boards", rows, lambda row: str(row["name"]))
 
 
 @router.get("/templates")

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
 
-from lab.api.context import SEQUENCE_LIMIT, TheLab
+from lab.api.context import SEQUENCE_LIMIT, TheLab, TheMonitor
 from lab.api.operations import Lines, line
 from lab.lab import Json
 from lab.store.tables import Event
@@ -16,8 +16,8 @@ from lab.store.tables import Event
 router = APIRouter(tags=["events"])
 
 _LEVELS = ("debug", "info", "warning", "error", "critical")
-_LOGS = ("lab.log", "device.log", "app.log")
-_OWN = frozenset({"level", "component", "text", "request", "uptime"})
+_LOGS = ("lab.log", "device.log", "app.log", "node.log")
+_OWN = frozenset({"level", "component", "text", "request", "uptime", "at"})
 
 Sequence = Annotated[int, Query(ge=0, le=SEQUENCE_LIMIT)]
 Level = Annotated[str, Query(pattern=f"^({'|'.join(_LEVELS)})$")]
@@ -39,6 +39,7 @@ async def list_events(
 @router.get("/logs")
 async def find_logs(
     lab: TheLab,
+    monitor: TheMonitor,
     request: Annotated[str | None, Query(max_length=64)] = None,
     device: Annotated[str | None, Query(max_length=64)] = None,
     component: Annotated[str | None, Query(max_length=64)] = None,
@@ -48,7 +49,9 @@ async def find_logs(
     before: Sequence | None = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 200,
 ) -> Json:
-    """Find what devices, their apps and the lab's own parts said and what happened to them, newest first.
+    """Find what devices, apps, nodes, plugins and the lab's own parts said, and what happened to them.
+
+    The newest come first.
 
     `request` is the id that an answer of this API bore (``X-Request-Id``): everything said on its behalf, up
     to the device's answer. `level` is the lowest. `events=false` leaves out what is no log line. For the next
@@ -61,6 +64,7 @@ async def find_logs(
         fields["component"] = [component]
     if level is not None:
         fields["level"] = list(_LEVELS[_LEVELS.index(level) :])
+    await monitor.hear_nodes()
     await lab.events.written()
     kinds = _LOGS if not events or level is not None else ()
     found = await lab.store.find_events(
@@ -81,7 +85,7 @@ def _line(event: Event) -> Json:
     owner = {"device.log": "firmware", "app.log": "app"}.get(event.kind, "gateway")
     return {
         "sequence": event.sequence,
-        "time": event.time,
+        "time": data.get("at", event.time),
         "kind": event.kind,
         "level": data.get("level", "info") if event.kind in _LOGS else "info",
         "component": data.get("component", owner),

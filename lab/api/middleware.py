@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import re
-import secrets
 import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
@@ -16,17 +14,26 @@ from dataclasses import dataclass, field
 import anyio
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from lab.api.auth import PRINCIPAL
+from lab.api.auth import PRINCIPAL, gatekeeper
 from lab.api.problems import Refused, answer, document
 from lab.errors import ExitCode
+from lab.logs import REQUEST_ID, request_id
 
 log = structlog.get_logger()
 
-REQUEST_ID = "x-request-id"
 IDEMPOTENCY_KEY = "idempotency-key"
-_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_KEY_LIMIT = 128
+KEY_PARAMETER = {
+    "in": "header",
+    "name": "Idempotency-Key",
+    "required": False,
+    "description": "Do this once: a repetition with this key gets the first one's answer.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": _KEY_LIMIT},
+}
+"""What OpenAPI is told of every POST."""
 _QUIET = frozenset({"GET", "HEAD", "OPTIONS"})
 _JSON_LIMIT = 1 << 20  # bytes of a body
 _BINARY_LIMIT = 8 << 20  # of one that is a module or a package
@@ -95,8 +102,7 @@ class Correlate:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        given = Headers(scope=scope).get(REQUEST_ID, "")
-        request = given if _ID.fullmatch(given) else secrets.token_hex(8)
+        request = request_id(Headers(scope=scope).get(REQUEST_ID, ""))
         began = time.monotonic()
         status = 0
 
@@ -217,8 +223,10 @@ class Idempotent:
         if key is None or scope["method"] != "POST":
             await self._app(scope, receive, send)
             return
-        if not 1 <= len(key) <= 128:
-            await self._refuse(scope, receive, send, 422, "an idempotency key has 1 to 128 characters")
+        if not 1 <= len(key) <= _KEY_LIMIT:
+            await self._refuse(
+                scope, receive, send, 422, f"an idempotency key has 1 to {_KEY_LIMIT} characters"
+            )
             return
         body = await _read(receive)
         sender = headers.get("authorization", "") + "\0" + headers.get("cookie", "")
@@ -231,6 +239,11 @@ class Idempotent:
                 return
             await kept.done.wait()
             if kept.messages:
+                try:  # who asks has been let in once, which says nothing of now
+                    await gatekeeper(HTTPConnection(scope)).admit(HTTPConnection(scope))
+                except Refused as refused:
+                    await answer(refused.document(), dict(refused.headers or {}))(scope, receive, send)
+                    return
                 for message in kept.messages:
                     await send(message)
                 return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Literal
 
 import anyio
 from fastapi import APIRouter, Path, Query
@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 
 from lab.api.auth import Role, needs
 from lab.api.context import TheMonitor
+from lab.api.paging import ByName, Newest
 from lab.errors import LabError
 from lab.lab import Json
 from lab.monitor import all_healthy
@@ -33,6 +34,18 @@ class NodeRequest(BaseModel):
     """A gateway node of this machine, by the port of its local face."""
 
     port: int = Field(ge=1, le=65535)
+
+
+class BuzzerRequest(BaseModel):
+    """What a node's buzzer is to sound."""
+
+    pattern: Literal["once", "triple", "long"]
+
+
+class FanRequest(BaseModel):
+    """Whether a node's fan is to run; null: as its plugin says."""
+
+    on: bool | None
 
 
 @public.get("/health")
@@ -59,9 +72,10 @@ async def show_parts(monitor: TheMonitor) -> Json:
 
 
 @router.get("/alerts")
-async def list_alerts(monitor: TheMonitor) -> Json:
+async def list_alerts(monitor: TheMonitor, page: Newest) -> Json:
     """List what wants attention now."""
-    return {"alerts": [asdict(alert) for alert in monitor.alerts()]}
+    rows = [asdict(alert) for alert in monitor.alerts()]
+    return page.of("alerts", rows, lambda row: float(row["since"]))
 
 
 @router.delete("/alerts/{alert:path}")
@@ -72,9 +86,9 @@ async def dismiss_alert(monitor: TheMonitor, alert: str) -> Json:
 
 
 @router.get("/webhooks", dependencies=[needs(Role.ADMIN)])
-async def list_webhooks(monitor: TheMonitor) -> Json:
+async def list_webhooks(monitor: TheMonitor, page: ByName) -> Json:
     """List who is told of alerts."""
-    return {"webhooks": await monitor.webhooks()}
+    return page.of("webhooks", await monitor.webhooks(), lambda row: str(row["url"]))
 
 
 @router.post("/webhooks", status_code=201, dependencies=[needs(Role.ADMIN)])
@@ -98,10 +112,11 @@ async def show_history(monitor: TheMonitor) -> Json:
 
 
 @router.get("/nodes")
-async def list_nodes(monitor: TheMonitor) -> Json:
+async def list_nodes(monitor: TheMonitor, page: ByName) -> Json:
     """List the gateway nodes that this lab watches, and what they last measured."""
     ports = await monitor.nodes()
-    nodes: list[Json] = [{"name": name, "port": port, "error": ""} for name, port in ports.items()]
+    rows: list[Json] = [{"name": name, "port": port, "error": ""} for name, port in ports.items()]
+    answer = page.of("nodes", rows, lambda row: str(row["name"]))
 
     async def ask(node: Json) -> None:
         try:
@@ -110,9 +125,9 @@ async def list_nodes(monitor: TheMonitor) -> Json:
             node["error"] = error.message
 
     async with anyio.create_task_group() as tasks:
-        for node in nodes:
+        for node in answer["nodes"]:
             tasks.start_soon(ask, node)
-    return {"nodes": nodes}
+    return answer
 
 
 @router.put("/nodes/{node}", dependencies=[needs(Role.ADMIN)])
@@ -129,11 +144,22 @@ async def drop_node(monitor: TheMonitor, node: NodeName) -> Json:
     return {}
 
 
+@router.post("/nodes/{node}/members/{member}/buzzer")
+async def buzz(monitor: TheMonitor, node: NodeName, member: NodeName, what: BuzzerRequest) -> Json:
+    """Sound the buzzer of a node, or of one of its spokes."""
+    done: Json = await monitor.ask_node(node, f"/api/nodes/{member}/buzzer", what.model_dump())
+    return done
+
+
+@router.post("/nodes/{node}/members/{member}/fan")
+async def turn_fan(monitor: TheMonitor, node: NodeName, member: NodeName, what: FanRequest) -> Json:
+    """Switch the fan of a node, or of one of its spokes; null leaves it to its plugin again."""
+    done: Json = await monitor.ask_node(node, f"/api/nodes/{member}/fan", what.model_dump())
+    return done
+
+
 @router.get("/plugins")
-async def list_plugins(monitor: TheMonitor) -> Json:
+async def list_plugins(monitor: TheMonitor, page: ByName) -> Json:
     """List the plugins of every node that is watched, as it last said."""
-    return {
-        "plugins": [
-            {"node": node, **plugin} for node, plugins in monitor.plugins.items() for plugin in plugins
-        ]
-    }
+    rows = [{"node": node, **plugin} for node, plugins in monitor.plugins.items() for plugin in plugins]
+    return page.of("plugins", rows, lambda row: f"{row['node']}/{row['name']}")

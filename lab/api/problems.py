@@ -85,6 +85,11 @@ def answer(body: Json, headers: dict[str, str] | None = None) -> JSONResponse:
     return JSONResponse(body, body["status"], headers, media_type=MEDIA)
 
 
+def words(error: RequestValidationError) -> str:
+    """Say what is wrong with a request, and not what was in it."""
+    return "; ".join(f"{'.'.join(map(str, item['loc'][1:]))}: {item['msg']}" for item in error.errors())
+
+
 REFUSAL: dict[int | str, dict[str, Any]] = {
     "default": {
         "description": "It was refused, or failed; the problem says why.",
@@ -115,5 +120,4 @@ def install(api: FastAPI) -> None:
 
     @api.exception_handler(RequestValidationError)
     async def on_validation(request: Request, error: RequestValidationError) -> JSONResponse:
-        words = "; ".join(f"{'.'.join(map(str, item['loc'][1:]))}: {item['msg']}" for item in error.errors())
-        return answer(document(422, "UsageError", words, exit_code=ExitCode.USAGE))
+        return answer(document(422, "UsageError", words(error), exit_code=ExitCode.USAGE))

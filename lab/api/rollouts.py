@@ -12,6 +12,7 @@ from lab.api.apps import package_of
 from lab.api.auth import Who
 from lab.api.context import Number, TheLab
 from lab.api.operations import operate
+from lab.api.paging import Newest
 from lab.gateway.rollout import Plan
 from lab.lab import Json
 
@@ -36,10 +37,12 @@ class RolloutRequest(BaseModel):
 
 
 @router.get("/packages")
-async def list_packages(lab: TheLab, app: Annotated[str | None, Query(max_length=32)] = None) -> Json:
+async def list_packages(
+    lab: TheLab, page: Newest, app: Annotated[str | None, Query(max_length=32)] = None
+) -> Json:
     """List the kept versions, the newest first, with the devices that run each; `app`: of this one only."""
-    packages = await lab.store.packages(app)
-    for package in packages:
+    answer = page.of("packages", await lab.store.packages(app), lambda row: float(row["created"]))
+    for package in answer["packages"]:
         package["devices"] = [
             info.id
             for info in lab.gateway.devices()
@@ -48,7 +51,7 @@ async def list_packages(lab: TheLab, app: Annotated[str | None, Query(max_length
             == (package["name"], package["digest"], package["sequence"])
             and found.runs
         ]
-    return {"packages": packages}
+    return answer
 
 
 @router.post("/packages", status_code=201)
@@ -67,9 +70,9 @@ async def fetch_package(lab: TheLab, id: str) -> Response:
 
 
 @router.get("/rollouts")
-async def list_rollouts(lab: TheLab) -> Json:
+async def list_rollouts(lab: TheLab, page: Newest) -> Json:
     """List rollouts, the newest first."""
-    return {"rollouts": await lab.rollouts.rollouts()}
+    return page.of("rollouts", await lab.rollouts.rollouts(), lambda row: int(row["id"]))
 
 
 @router.post("/rollouts", status_code=201)

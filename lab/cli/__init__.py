@@ -35,6 +35,7 @@ from lab.cli import (
     publisher,
     remove,
     rollout,
+    secret,
     sensor,
     sign,
     snapshot,
@@ -118,6 +119,7 @@ for group, name in (
     (snapshot.snapshot, "snapshot"),
     (access.token, "token"),
     (access.cert, "cert"),
+    (secret.secret, "secret"),
 ):
     app.add_typer(group, name=name)
 

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from lab.cli._output import AsJson, emit, table, talk
-from lab.errors import NotFoundError, UsageError
+from lab.client import Client
+from lab.errors import UsageError
 from lab.home import Home
 
 publisher = typer.Typer(no_args_is_help=True, help="Keys that sign apps, and whose of them devices trust.")
@@ -37,23 +38,18 @@ def trust(
     public: Annotated[Path, typer.Argument(metavar="PUBLIC.pem", help="The publisher's public key.")],
 ) -> None:
     """Have this lab's devices take a publisher's apps, each from its next power-on."""
-    from lab import publisher as publishers
-
     try:
-        content = public.read_bytes()
-    except OSError as error:
-        raise UsageError(f"cannot read {public}: {error.strerror}") from error
-    publishers.trust(Home.find(), name, content)
+        content = public.read_text("ascii")
+    except (OSError, UnicodeError) as error:
+        raise UsageError(f"cannot read {public}: {error}") from error
+    Client.start(Home.find()).put("publishers", name, body={"public_key": content})
     _say_when()
 
 
 @publisher.command()
 def distrust(name: Name) -> None:
     """Take a publisher out again; what it has signed goes on where it runs."""
-    file = Home.find().publishers / f"{name}.pem"
-    if "/" in name or not file.exists():
-        raise NotFoundError(f"no publisher {name!r} is trusted here", hint="see who is: lab publisher list")
-    file.unlink()
+    Client.start(Home.find()).delete("publishers", name)
     _say_when()
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -76,7 +77,7 @@ class Gateway:
     ) -> None:
         self.events = events
         self.on_the_line: Callable[[str, str], AbstractContextManager[None]] = _unwatched
-        """Surrounds each request to a device, by its id and the message's name; whoever watches lines sets it."""
+        """Surrounds each request to a device, told its id and the message's name: for who watches lines."""
         self._store = store
         self._authority = authority
         self._config = config or Config()
@@ -837,4 +838,4 @@ def _text(payload: bytes) -> dict[str, str]:
 
 
 def _unwatched(_device: str, _asked: str) -> AbstractContextManager[None]:
-    return contextlib.nullcontext()
+    return nullcontext()

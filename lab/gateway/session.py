@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
+from contextlib import AbstractContextManager
 from enum import Enum, auto
 from typing import Protocol, TypeVar
 
@@ -58,6 +59,9 @@ class Owner(Protocol):
 
     def on_message(self, session: Session, message: m.Message) -> None:
         """The device reported something."""
+
+    def exchange(self, session: Session, asked: str) -> AbstractContextManager[None]:
+        """Surround a request to the device and its answer."""
 
     def on_refused(self, session: Session, reason: str) -> None:
         """The session ends before a good hello."""
@@ -126,8 +130,9 @@ class Session:
         future = self.post(message)
         what = type(message).__name__.lower()
         try:
-            async with asyncio.timeout(timeout):
-                found = await future
+            with self._owner.exchange(self, what):
+                async with asyncio.timeout(timeout):
+                    found = await future
         except TimeoutError as error:
             raise LabTimeoutError(
                 f"{self.device} did not answer {what} within {timeout:g} s",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 import time
 from collections import deque
@@ -10,19 +11,27 @@ from dataclasses import dataclass
 
 import structlog
 
+from lab.logs import current_request
+
 LEVELS = ("debug", "info", "warning", "error")
 _KEPT = 2000
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line; `number` counts up from 1, `at` is Unix time in seconds."""
+    """One line.
+
+    :param number: ascends from 1.
+    :param at: Unix time, s.
+    :param request: the id of the request on whose behalf it was written, if there is one.
+    """
 
     number: int
     at: float
     level: str
     source: str
     text: str
+    request: str | None = None
 
 
 class Journal:
@@ -37,6 +46,8 @@ class Journal:
         self._lines: deque[Line] = deque(maxlen=_KEPT)
         self._lock = threading.Lock()
         self._number = 0
+        self.stream = secrets.token_hex(8)
+        """Names the numbers: those of another run begin anew."""
         self._print = structlog.get_logger()
 
     def __call__(self, level: str, source: str, text: str) -> None:
@@ -45,8 +56,15 @@ class Journal:
             return
         with self._lock:
             self._number += 1
-            self._lines.append(Line(self._number, self._clock(), level, source, text))
+            self._lines.append(Line(self._number, self._clock(), level, source, text, current_request()))
         getattr(self._print, level)(text, source=source)
+
+    def numbers(self, count: int) -> range:
+        """Give out numbers to as many lines of other nodes: all that a node tells has one order."""
+        with self._lock:
+            first = self._number + 1
+            self._number += count
+        return range(first, first + count)
 
     def lines(self, since: int = 0, level: str = "debug", source: str | None = None) -> list[Line]:
         """Return the lines kept after number `since`, from `level` on, of one source or all."""

@@ -56,6 +56,7 @@ class PushedLine(BaseModel):
     level: Literal["debug", "info", "warning", "error"]
     source: Annotated[str, Field(max_length=64)]
     text: Annotated[str, Field(max_length=4000)]
+    request: Annotated[str | None, Field(max_length=64)] = None
 
 
 class Batch(BaseModel):

@@ -11,9 +11,11 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import anyio
+import structlog
 
 from lab._version import __version__
 from lab.errors import LabError, UsageError
+from lab.logs import current_request
 from lab.node.capabilities import Parts, Target, functions
 from lab.node.commands import Commands
 from lab.node.config import Config
@@ -215,7 +217,13 @@ class Node:
             body = {
                 "readings": [asdict(each) for each in good],
                 "log": [
-                    {"at": line.at, "level": line.level, "source": line.source, "text": line.text[:4000]}
+                    {
+                        "at": line.at,
+                        "level": line.level,
+                        "source": line.source,
+                        "text": line.text[:4000],
+                        "request": line.request,
+                    }
                     for line in lines
                 ],
             }
@@ -303,7 +311,11 @@ class Node:
 
     def _keep_lines(self, node: str, lines: list[dict[str, Any]], push: Push) -> None:
         skew = push.now - self.clock()
-        kept = self.remote_log.get(node, []) + [line | {"at": line["at"] - skew} for line in lines]
+        numbers = self.journal.numbers(len(lines))
+        kept = self.remote_log.get(node, []) + [
+            line | {"at": line["at"] - skew, "number": number}
+            for line, number in zip(lines, numbers, strict=True)
+        ]
         self.remote_log[node] = kept[-1000:]
 
     async def _obey(self) -> None:
@@ -345,13 +357,19 @@ class Node:
         }.get(str(command.get("do")))
         if action is None:
             raise UsageError(f"{self.id} cannot do {command.get('do')!r}")
-        return await action(command)
+        asked_for = {"request": command["request"]} if command.get("request") else {}
+        with structlog.contextvars.bound_contextvars(**asked_for):
+            done = await action(command)
+            self.journal("info", "commands", f"{command['do']} is done")
+        return done
 
     async def command(self, node: str, command: dict[str, Any]) -> dict[str, Any]:
         """Do a command on a node of the cluster, this one or another.
 
         :raises LabError: it cannot, or that node does not answer.
         """
+        if request := current_request():
+            command = {**command, "request": request}
         if node == self.id:
             return await self.execute(command)
         limit = _UPDATE_TIMEOUT if command["do"] == "update" else _COMMAND_TIMEOUT

@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
+from dataclasses import asdict
 from typing import Any
 from urllib.parse import urlsplit
 
 import anyio
+import structlog
 import uvicorn
 from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
@@ -20,6 +22,7 @@ from pydantic import BaseModel, Field
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from lab.errors import ExitCode, LabError
+from lab.logs import request_id
 from lab.node.hardware.simulated import Simulated
 from lab.node.journal import LEVELS
 from lab.node.ledger import Push
@@ -101,13 +104,18 @@ def local_app(node: Node) -> ASGIApp:
 
     @app.get("/api/logs")
     def show_logs(
-        level: str = "debug", source: str | None = None, node_id: str | None = None, limit: int = 500
+        level: str = "debug",
+        source: str | None = None,
+        node_id: str | None = None,
+        limit: int = 500,
+        stream: str = "",
+        since: int | None = None,
     ) -> dict[str, Any]:
+        """List the newest lines by time, or the first ones after number `since` of a stream."""
         if level not in LEVELS:
             raise HTTPException(422, f"level is one of {', '.join(LEVELS)}")
         lines: list[dict[str, Any]] = [
-            {"node": node.id, "at": x.at, "level": x.level, "source": x.source, "text": x.text}
-            for x in node.journal.lines(level=level)
+            {"node": node.id, **asdict(x)} for x in node.journal.lines(level=level)
         ]
         lines += [{"node": name} | line for name, kept in list(node.remote_log.items()) for line in kept]
         chosen = [
@@ -117,8 +125,13 @@ def local_app(node: Node) -> ASGIApp:
             and source in (None, line["source"])
             and node_id in (None, line["node"])
         ]
-        chosen.sort(key=lambda line: float(line["at"]))
-        return {"lines": chosen[-max(limit, 1) :]}
+        if since is None:
+            chosen.sort(key=lambda line: float(line["at"]))
+            return {"stream": node.journal.stream, "lines": chosen[-max(limit, 1) :]}
+        if stream == node.journal.stream:
+            chosen = [line for line in chosen if line["number"] > since]
+        chosen.sort(key=lambda line: int(line["number"]))
+        return {"stream": node.journal.stream, "lines": chosen[: max(limit, 1)]}
 
     @app.get("/api/plugins")
     async def show_plugins() -> dict[str, Any]:
@@ -251,7 +264,10 @@ class _Server(uvicorn.Server):
 
 
 class _OnlyThisMachine:
-    """Refuses requests that name another host, and changes that another site's page asks for."""
+    """Refuses requests that name another host, and changes that another site's page asks for.
+
+    Others have an id, theirs or a new one, that what is logged on their behalf bears.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -267,6 +283,8 @@ class _OnlyThisMachine:
             ):
                 refusal = JSONResponse({"detail": "this address answers to this machine only"}, 403)
                 return await refusal(scope, receive, send)
+            with structlog.contextvars.bound_contextvars(request=request_id(headers.get("x-request-id", ""))):
+                return await self._app(scope, receive, send)
         return await self._app(scope, receive, send)
 
 

@@ -34,6 +34,7 @@ from lab.store.tables import (
     Module,
     Rollout,
     RolloutDevice,
+    Secret,
     Setting,
 )
 
@@ -394,6 +395,26 @@ class Store:
     async def save_setting(self, key: str, value: Any) -> None:
         """Remember a choice (JSON) of the user's."""
         await self._write(lambda session: session.merge(Setting(key=key, value=value)))
+
+    # -- secrets
+
+    async def secrets(self) -> list[Secret]:
+        """Return every sealed secret, by name."""
+        query = select(Secret).order_by(col(Secret.name))
+        return await self._read(lambda session: list(session.exec(query)))
+
+    async def secret(self, name: str) -> Secret | None:
+        """Return a sealed secret."""
+        return await self._read(lambda session: session.get(Secret, name))
+
+    async def save_secret(self, row: Secret) -> None:
+        """Keep a sealed secret, in place of the one of that name."""
+        await self._write(lambda session: session.merge(row))
+
+    async def delete_secret(self, name: str) -> bool:
+        """Drop a secret; tell whether there was one."""
+        query = delete(Secret).where(col(Secret.name) == name)
+        return bool(await self._write(lambda session: session.connection().execute(query).rowcount))
 
     # -- files
 

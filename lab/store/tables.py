@@ -148,3 +148,11 @@ class Setting(SQLModel, table=True):
 
     key: str = Field(primary_key=True)
     value: Any = Field(sa_column=Column(JSON, nullable=False))
+
+
+class Secret(SQLModel, table=True):
+    """A secret as `lab.vault` has sealed it."""
+
+    name: str = Field(primary_key=True)
+    sealed: bytes
+    changed: float

@@ -93,14 +93,77 @@ def test_plugins_measure_with_a_device_and_show_on_it(lab: Cli) -> None:
         assert "app remote on device does not obey" in warnings(connection, "hardware")[0]
 
 
+def ask_lab(lab: Cli, method: str, path: str, body: Any, request: str) -> Any:
+    """Ask the lab's API in the name of a request."""
+    address = json.loads((lab.home / "daemon.json").read_text())
+    connection = http.client.HTTPConnection("127.0.0.1", address["port"])
+    headers = {"Authorization": f"Bearer {address['token']}", "Content-Type": "application/json"}
+    connection.request(method, f"/api/v1/{path}", json.dumps(body), {**headers, "X-Request-Id": request})
+    response = connection.getresponse()
+    answer = json.loads(response.read())
+    assert response.status == 200, answer
+    assert response.getheader("X-Request-Id") == request
+    return answer
+
+
+def said(lab: Cli, *query: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = lab.json("logs", *query)["lines"]
+    return found
+
+
+def test_one_id_from_the_call_through_node_gateway_and_bridge_to_the_devices_answer(lab: Cli) -> None:
+    lab.ok("up", "--board", "native", "--name", "device")
+    lab.ok("deploy", str(REMOTE), "--all")
+    with node(lab, 'device = "device"\napp = "remote"') as connection:
+        eventually(lambda: value(connection, "dht22", "temperature") is not None, True)
+        before = beeps(lab, "device")
+        ask_lab(lab, "PUT", "nodes/gatehouse", {"port": connection.port}, "watch-1")
+        ask_lab(lab, "POST", "nodes/gatehouse/members/hub/buzzer", {"pattern": "once"}, "beep-7")
+        eventually(lambda: beeps(lab, "device"), before + 1)
+        wanted = {
+            ("api", "nodes/gatehouse/members/hub/buzzer", ""),
+            ("node", "buzzer is done", ""),
+            ("bridge", "carried", "device"),
+            ("gateway", "device answered", "device"),
+            ("api", "devices/device/apps/remote/command", ""),
+        }
+
+        def chain() -> set[tuple[str, str, str]]:
+            lines = said(lab, "--request", "beep-7")
+            assert {line["request"] for line in lines} == {"beep-7"}
+            return {
+                (
+                    line["component"],
+                    line["fields"].get("path", line["text"]).removeprefix("/api/v1/"),
+                    line["device"] or "",
+                )
+                for line in lines
+            }
+
+        eventually(chain, wanted)
+        [carried] = said(lab, "--request", "beep-7", "--component", "bridge")
+        assert carried["fields"]["to_device"] > 0
+        assert carried["fields"]["from_device"] > 0
+        [answered] = said(lab, "--request", "beep-7", "--component", "gateway")
+        assert answered["fields"]["answer"] == "commandresult"
+
+        # What a plugin says is found by the same query, once each.
+        lab.ok("sensor", "device", "dht22.fault=nack")
+        eventually(lambda: len(said(lab, "--component", "plugin", "--text", "no_answer")), 1)
+        [line] = said(lab, "--component", "plugin", "--text", "no_answer")
+        assert (line["fields"]["node"], line["fields"]["source"]) == ("hub", "dht22")
+        ends = [line["text"] for line in said(lab, "--component", "node", "--text", "buzzer is done")]
+        assert ends == ["buzzer is done"], "taken once, however often it was asked for"
+
+
 def test_a_device_without_such_an_app_has_no_outputs(lab: Cli) -> None:
     lab.ok("up", "--board", "native", "--name", "device")
     lab.ok("deploy", str(REMOTE), "--all")
     before = lab.json("leds", "device")["writes"]
     with node(lab, 'device = "device"') as connection:
         eventually(lambda: value(connection, "dht22", "temperature") is not None, True)
-        status, said = post(connection, "/api/nodes/hub/buzzer", {"pattern": "once"})
-        assert (status, "hardware.app" in said) == (422, True), said
+        status, why = post(connection, "/api/nodes/hub/buzzer", {"pattern": "once"})
+        assert (status, "hardware.app" in why) == (422, True), why
     assert lab.json("leds", "device")["writes"] == before
 
 

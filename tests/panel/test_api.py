@@ -224,6 +224,68 @@ def test_work_ends_with_the_token_that_asked_for_it(lab: Running, native: None) 
     assert last["error"]["status"] == 401
 
 
+SECRET = "correct horse battery staple"
+
+
+def test_a_secret_is_told_to_administrators_alone_and_nowhere_written_down(lab: Running) -> None:
+    value = lab.folder / "value"
+    value.write_text(f"{SECRET}\n")
+    lab.cli("secret", "set", "wifi", "--file", str(value))
+    assert lab.cli("secret", "get", "wifi") == f"{SECRET}\n"
+    assert [row["name"] for row in lab.cli("secret", "list", "--json")["secrets"]] == ["wifi"]
+    with lab.client(token(lab, "operator")) as client:
+        for method, path in (("GET", ""), ("GET", "/wifi"), ("PUT", "/wifi"), ("DELETE", "/wifi")):
+            answer = client.request(method, f"/api/v1/secrets{path}", json={"value": "x"})
+            problem(answer, 403)
+    with lab.client() as client:
+        for wrong in (SECRET + "\ud800", [SECRET], SECRET * 5000):
+            body = {"content": json.dumps({"value": wrong}), "headers": {"Content-Type": "application/json"}}
+            assert SECRET not in problem(client.put("/api/v1/secrets/wifi", **body), 422)["detail"]
+    rows = lab.cli("audit", "--target", "wifi", "--result", "done", "--json")["rows"]
+    assert [row["action"] for row in rows] == ["show_secret", "set_secret"]
+    lab.cli("secret", "remove", "wifi")
+    assert lab.cli("secret", "get", "wifi", check=False).returncode == 2
+    written = [file for file in lab.home.rglob("*") if file.is_file()]
+    assert not [file for file in written if SECRET.encode() in file.read_bytes()]
+
+
+def test_a_secret_is_returned_encrypted_to_whom_it_is_for(lab: Running) -> None:
+    lab.cli("cert", "issue", "keeper")
+    lab.cli("secret", "set", "wifi", "--file", str(lab.folder / "value"))
+    identity = lab.home / "pki" / "devices" / "keeper"
+    sealed = lab.folder / "sealed"
+    sealed.write_text(lab.cli("secret", "get", "wifi", "--for", f"{identity}.pem"))
+    assert SECRET not in sealed.read_text()
+    assert lab.cli("secret", "open", str(sealed), "--key", f"{identity}.key") == f"{SECRET}\n"
+    own = lab.home / "publisher.pem"
+    assert lab.cli("secret", "open", str(sealed), "--key", str(own), check=False).returncode == 1
+    lab.cli("secret", "remove", "wifi")
+
+
+def test_who_trusts_a_publisher_is_written_down(lab: Running) -> None:
+    lab.cli("publisher", "new", str(lab.folder / "acme.pem"))
+    public = str(lab.folder / "acme.pub.pem")
+    lab.cli("publisher", "trust", "acme", public)
+    assert "acme" in [row["name"] for row in lab.cli("publisher", "list", "--json")["publishers"]]
+    with lab.client(token(lab, "operator")) as client:
+        body = {"public_key": Path(public).read_text()}
+        problem(client.put("/api/v1/publishers/evil", json=body), 403)
+        problem(client.delete("/api/v1/publishers/acme"), 403)
+    with lab.client() as client:
+        problem(client.put("/api/v1/publishers/acme", json={"public_key": "none"}), 409)
+    lab.cli("publisher", "distrust", "acme")
+    assert lab.cli("publisher", "distrust", "acme", check=False).returncode == 2
+    rows = lab.cli("audit", "--target", "acme", "--json")["rows"]
+    assert [(row["action"], row["result"]) for row in rows if row["result"] != "begun"] == [
+        ("distrust_publisher", "failed"),
+        ("distrust_publisher", "done"),
+        ("trust_publisher", "failed"),
+        ("distrust_publisher", "refused"),
+        ("trust_publisher", "done"),
+    ]
+    assert rows[-1]["detail"]["public_key"] == Path(public).read_text()
+
+
 # -- what
 
 
@@ -321,6 +383,27 @@ def test_a_key_makes_a_repetition_harmless(lab: Running) -> None:
         other = client.post("/api/v1/tokens", json={**body, "role": "admin"}, headers=key)
         assert "another body" in problem(other, 422)["detail"]
         problem(client.post("/api/v1/tokens", json=body), 422)  # without the key it is a second one
+
+
+def test_a_key_answers_nobody_whose_token_is_revoked(lab: Running) -> None:
+    with lab.client(token(lab, "operator")) as client:
+        key = {"Idempotency-Key": "link"}
+        first = client.post("/api/v1/session/links", headers=key)
+        assert client.post("/api/v1/session/links", headers=key).json() == first.json()
+        lab.cli("token", "revoke", "operator")
+        problem(client.post("/api/v1/session/links", headers=key), 401)
+
+
+def test_a_key_boots_a_board_once(lab: Running, native: None) -> None:
+    body = {"board": "native"}
+    with lab.client() as client:
+        before = len(client.get("/api/v1/devices").json()["devices"])
+        key = {"Idempotency-Key": "boot"}
+        answers = [client.post("/api/v1/devices", json=body, headers=key).json() for _ in range(2)]
+        assert answers[0] == answers[1]
+        [device] = answers[0]["devices"]
+        assert len(client.get("/api/v1/devices").json()["devices"]) == before + 1
+        client.delete(f"/api/v1/devices/{device['id']}?forget=true")
 
 
 def test_devices_come_in_pages(lab: Running, native: None) -> None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from lab.client import Client, Json
 from lab.errors import LabError
 from lab.home import Home
+from lab.logs import current_request
 from lab.node.hardware import Air, Hardware, Rgb
 from lab.plugins.refusal import Error, Refused
 
@@ -39,7 +40,8 @@ class Device(Hardware):
         self._app = config.hardware.app
         self._home = Home.find()
         self._last: dict[str, tuple[float, dict[str, float] | Error]] = {}
-        self._orders: dict[str, str] = {}  # by kind: one that was not sent yet gives way to the next
+        # By kind, with the request it is for: one that was not sent yet gives way to the next.
+        self._orders: dict[str, tuple[str, str | None]] = {}
         self._ordered = threading.Condition()
         self._closed = threading.Event()
         threading.Thread(target=self._follow, name=f"device {self._id}", daemon=True).start()
@@ -118,7 +120,7 @@ class Device(Hardware):
     def _order(self, kind: str, what: str) -> None:
         if self._app is not None:
             with self._ordered:
-                self._orders[kind] = what
+                self._orders[kind] = what, current_request()
                 self._ordered.notify()
 
     def _send(self) -> None:
@@ -130,9 +132,12 @@ class Device(Hardware):
                 if self._closed.is_set():
                     return
                 kind = next(iter(self._orders))
-                order = f"{kind} {self._orders.pop(kind)}"
+                what, request = self._orders.pop(kind)
+                order = f"{kind} {what}"
             try:
-                answer = Client.connect(self._home).post(
+                client = Client.connect(self._home)
+                client.request_id = request
+                answer = client.post(
                     "devices",
                     str(self._id),
                     "apps",

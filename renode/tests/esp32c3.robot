@@ -174,6 +174,20 @@ The Matrix Leads A Source Where It Is Told
     Write    0x600C2104    0
     Matrix Should Interrupt    False
 
+The Matrix Chooses By Priority
+    Write    0x600C2054    5                    # UART0 to 5
+    Write    0x600C2058    9                    # UART1 to 9
+    Write    0x600C2104    0x220
+    Write    0x600C2128    2
+    Write    0x600C2138    3
+    Write    0x600C2194    1
+    Write    0x6000000C    0x2
+    Matrix Should Choose    5
+    Write    0x6001000C    0x2
+    Matrix Should Choose    9
+    Write    0x600C2128    3
+    Matrix Should Choose    5    # equal priorities: the lower number
+
 The Matrix Keeps An Edge
     Write    0x600C2054    5
     Write    0x600C2128    1
@@ -296,6 +310,12 @@ Matrix Should Interrupt
     [Arguments]    ${expected}
     ${level}=    Execute Command    interrupts IRQ
     Should Contain    ${level}    ${{"GPIO: set" if $expected == "True" else "GPIO: unset"}}
+
+Matrix Should Choose
+    [Arguments]    ${number}
+    Matrix Should Interrupt    True
+    ${chosen}=    Execute Command    interrupts Chosen
+    Should Be Equal As Integers    ${{int($chosen.strip(), 0)}}    ${number}
 
 Flash Command
     [Arguments]    ${command}

@@ -26,6 +26,10 @@ Interrupts Come Each Millisecond
     ${ticks}=    Evaluate    int($line.split()[1])
     Should Be True    9 <= ${ticks} <= 11
 
+Interrupts Have The Numbers That The Matrix Gave Them
+    Ask    d    ticks \\d+
+    Ask    i    tick 80000003 letter 80000004
+
 The Processor Counts
     Ask    c    cycles [1-9]\\d*
 

@@ -3,6 +3,7 @@
 //
 using Antmicro.Renode.Core;
 using Antmicro.Renode.Peripherals.Bus;
+using Antmicro.Renode.Peripherals.IRQControllers;
 using Antmicro.Renode.Time;
 
 namespace Antmicro.Renode.Peripherals.CPU
@@ -10,12 +11,20 @@ namespace Antmicro.Renode.Peripherals.CPU
     /// <remarks>
     /// Its counter counts instructions, whatever event it was told to count. There is no user mode's view of the GPIOs,
     /// and the physical memory attributes are kept but mean nothing.
+    ///
+    /// The chip's interrupts have numbers of their own, priorities and no mie. Renode's core has none of that: it sees one
+    /// external interrupt, always enabled. Once it takes it, mcause and the vector become those of the interrupt that the
+    /// matrix has chosen.
     /// </remarks>
     public class ESP32C3 : RiscV32
     {
-        public ESP32C3(IMachine machine) : base(machine, "rv32imc_zicsr_zifencei",
+        /// <param name="interrupts">Leads to line 11.</param>
+        public ESP32C3(IMachine machine, ESP32C3_InterruptMatrix interrupts) : base(machine, "rv32imc_zicsr_zifencei",
                 privilegedArchitecture: PrivilegedArchitecture.Priv1_10, privilegeLevels: PrivilegeLevels.MachineUser)
         {
+            this.interrupts = interrupts;
+            RegisterCSR(0x305, () => MTVEC, value => MTVEC = (uint)value & VectorBase | Vectored, "mtvec");
+            RegisterCSR(0x342, () => MCAUSE, SetCause, "mcause");
             RegisterCustomCSR("mpcer", 0x7E0, PrivilegeLevel.Machine);
             RegisterCustomCSR("mpcmr", 0x7E1, PrivilegeLevel.Machine);
             RegisterCSR(0x7E2, () => (uint)(ExecutedInstructions - counted), value => counted = ExecutedInstructions - value, "mpccr");
@@ -24,6 +33,13 @@ namespace Antmicro.Renode.Peripherals.CPU
                 RegisterCustomCSR("pma_cfg" + i, 0xBC0 + i, PrivilegeLevel.Machine);
                 RegisterCustomCSR("pma_addr" + i, 0xBD0 + i, PrivilegeLevel.Machine);
             }
+            EnableInterrupts();
+        }
+
+        public override void Reset()
+        {
+            base.Reset();
+            EnableInterrupts();
         }
 
         /// <summary>
@@ -39,8 +55,30 @@ namespace Antmicro.Renode.Peripherals.CPU
             PC = Rom;
         }
 
+        /// <summary>The core writes mcause as the last thing before it goes to the vector.</summary>
+        private void SetCause(ulong value)
+        {
+            if(value == (Interrupt | ExternalLine))
+            {
+                value = Interrupt | (uint)interrupts.Chosen;
+                PC = (MTVEC & VectorBase) + 4 * (uint)interrupts.Chosen;
+            }
+            MCAUSE = (uint)value;
+        }
+
+        private void EnableInterrupts()
+        {
+            MTVEC = Vectored;
+            MIE = 1u << (int)ExternalLine;
+        }
+
         private ulong counted;
+        private readonly ESP32C3_InterruptMatrix interrupts;
 
         private const uint Rom = 0x40000000;
+        private const uint ExternalLine = 11;
+        private const uint Interrupt = 1u << 31;
+        private const uint Vectored = 1;
+        private const uint VectorBase = 0xFFFFFF00;
     }
 }

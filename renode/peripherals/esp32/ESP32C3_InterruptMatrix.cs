@@ -10,8 +10,8 @@ using Antmicro.Renode.Peripherals.Miscellaneous;
 namespace Antmicro.Renode.Peripherals.IRQControllers
 {
     /// <remarks>
-    /// One line leads to the processor. So mcause has that line's number, where the chip has the interrupt's: firmware has
-    /// to look at the status registers. Priorities are compared with the threshold, not with each other.
+    /// One line leads to the processor, up as long as an interrupt is enabled and reaches the threshold. Which one that is
+    /// the processor asks here. Equal priorities go by number, the lowest first.
     /// </remarks>
     [AllowedTranslations(AllowedTranslation.ByteToDoubleWord | AllowedTranslation.WordToDoubleWord)]
     public class ESP32C3_InterruptMatrix : BasicDoubleWordPeripheral, IKnownSize, IIRQController
@@ -74,18 +74,29 @@ namespace Antmicro.Renode.Peripherals.IRQControllers
             get { return 0x800; }
         }
 
+        /// <summary>The interrupt that the line is up for, or was last.</summary>
+        public int Chosen { get; private set; }
+
         /// <summary>Sources change in threads of their own: nobody may lead out what is no longer so.</summary>
         private void Update()
         {
             lock(interrupts)
             {
                 var wanted = Active & (uint)enabled.Value;
-                var interrupt = false;
-                for(var i = 1; i < Interrupts && !interrupt; i++)
+                var best = 0;
+                for(var i = 1; i < Interrupts; i++)
                 {
-                    interrupt = (wanted >> i & 1) != 0 && priorities[i].Value >= threshold.Value;
+                    if((wanted >> i & 1) != 0 && priorities[i].Value >= threshold.Value
+                       && (best == 0 || priorities[i].Value > priorities[best].Value))
+                    {
+                        best = i;
+                    }
                 }
-                IRQ.Set(interrupt);
+                if(best != 0)
+                {
+                    Chosen = best;
+                }
+                IRQ.Set(best != 0);
             }
         }
 

@@ -1,6 +1,5 @@
 /* The start of the ROM: the reset vector, and the table of functions, 4 bytes each, that table.h describes. */
 #define STACK_TOP        0x3fcde710
-#define MACHINE_EXTERNAL (1 << 11)
 
     .section .entry, "ax"
     .option norvc
@@ -25,13 +24,10 @@ rom_start:
 
     .text
     .option rvc
-/* Renode leaves the program's address in a0 and its global pointer in gp, as the boot loader would have found them. The chip has no MIE; the
- * interrupt matrix's line is the external interrupt of Renode's core. */
+/* Renode leaves the program's address in a0 and its global pointer in gp, as the boot loader would have found them. */
 reset:
     la sp, STACK_TOP
     mv s0, a0
-    li t0, MACHINE_EXTERNAL
-    csrw mie, t0
     la t0, rom_bss_start
     la t1, rom_bss_end
 1:

@@ -13,11 +13,13 @@
 #define SYSTIMER_LOAD     REGISTER(0x60023050)
 #define SYSTIMER_ENABLE   REGISTER(0x60023064)
 #define SYSTIMER_CLEAR    REGISTER(0x6002306c)
-#define SOURCES_0         REGISTER(0x600c20f8)
-#define SOURCES_1         REGISTER(0x600c20fc)
 
 #define SOURCE_UART0    21
 #define SOURCE_SYSTIMER 37
+
+/* In the table of vectors. */
+#define INTERRUPT_TICK   3
+#define INTERRUPT_LETTER 4
 
 /* Found at the ROM's addresses, as Espressif's linker scripts have them. */
 int ets_printf(const char *format, ...);
@@ -34,19 +36,48 @@ void not_in_the_rom(void);
 
 static volatile uint32_t ticks;
 static volatile int letter = -1;
+static volatile uint32_t tick_cause, letter_cause;
 static uint32_t initialized = 1000;
 static uint32_t kept __attribute__((section(".noinit")));
 
-/* The matrix's status says who it was: mcause has the line's number. */
-void __attribute__((interrupt)) trap(void) {
-    if ((SOURCES_1 & 1u << (SOURCE_SYSTIMER - 32)) != 0) {
-        SYSTIMER_CLEAR = 1;
-        ticks++;
+static uint32_t cause(void) {
+    uint32_t value;
+    __asm__ volatile("csrr %0, mcause" : "=r"(value));
+    return value;
+}
+
+static void __attribute__((interrupt)) tick(void) {
+    tick_cause = cause();
+    SYSTIMER_CLEAR = 1;
+    ticks++;
+}
+
+static void __attribute__((interrupt)) receive(void) {
+    letter_cause = cause();
+    letter = (int)FIFO;
+    UART_INT_CLEAR = 0x100;
+}
+
+static void __attribute__((interrupt)) trap(void) {
+    ets_printf("trap %x\n", (unsigned)cause());
+    for (;;) {
     }
-    if ((SOURCES_0 & 1u << SOURCE_UART0) != 0) {
-        letter = (int)FIFO;
-        UART_INT_CLEAR = 0x100;
-    }
+}
+
+/* The processor knows no other mode: exceptions go to the first entry, an interrupt to that of its number. */
+static void __attribute__((naked, aligned(256))) vectors(void) {
+    __asm__ volatile(".option push\n"
+                     ".option norvc\n"
+                     ".rept 3\n"
+                     "j %0\n"
+                     ".endr\n"
+                     "j %1\n"
+                     "j %2\n"
+                     ".rept 27\n"
+                     "j %0\n"
+                     ".endr\n"
+                     ".option pop" ::"i"(trap),
+                     "i"(tick), "i"(receive));
 }
 
 static void connect(uint32_t source, int interrupt) {
@@ -79,6 +110,9 @@ static void answer(int what) {
         __asm__ volatile("csrr %0, 0x7e2" : "=r"(after));
         ets_printf("cycles %u\n", (unsigned)(after - before));
         break;
+    case 'i':
+        ets_printf("tick %x letter %x\n", (unsigned)tick_cause, (unsigned)letter_cause);
+        break;
     case 'r':
         software_reset_cpu(0);
         break;
@@ -91,9 +125,9 @@ static void answer(int what) {
 }
 
 void start(void) {
-    __asm__ volatile("csrw mtvec, %0" ::"r"(trap));
-    connect(SOURCE_SYSTIMER, 3);
-    connect(SOURCE_UART0, 4);
+    __asm__ volatile("csrw mtvec, %0" ::"r"(vectors));
+    connect(SOURCE_SYSTIMER, INTERRUPT_TICK);
+    connect(SOURCE_UART0, INTERRUPT_LETTER);
     esprv_intc_int_set_threshold(1);
     UART_INT_ENABLE = 0x100;
     SYSTIMER_TARGET = 1u << 30 | 16000; /* each millisecond */

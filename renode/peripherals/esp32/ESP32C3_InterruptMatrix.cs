@@ -87,7 +87,7 @@ namespace Antmicro.Renode.Peripherals.IRQControllers
                 for(var i = 1; i < Interrupts; i++)
                 {
                     if((wanted >> i & 1) != 0 && priorities[i].Value >= threshold.Value
-                       && (best == 0 || priorities[i].Value > priorities[best].Value))
+                        && (best == 0 || priorities[i].Value > priorities[best].Value))
                     {
                         best = i;
                     }

@@ -28,9 +28,9 @@ namespace Antmicro.Renode.Lab
         /// <summary>Opens the stream <paramref name="name"/> to the lab for the parts of the machine.</summary>
         public static void CreateLabParts(this IMachine machine, string name)
         {
-            var parts = new LabParts(Connection.Open(name));
+            var parts = new LabParts(name, machine);
+            parts.Connect();
             EmulationManager.Instance.CurrentEmulation.ExternalsManager.AddExternal(parts, name);
-            machine.MachineReset += _ => parts.Tell(LabParts.Operation.Reset);
         }
 
         /// <summary>Lets the lab say what a part senses, and see what it shows.</summary>
@@ -48,12 +48,21 @@ namespace Antmicro.Renode.Lab
         }
     }
 
-    [Transient]
     public class LabParts : ILabStream
     {
-        public LabParts(NetworkStream stream)
+        public LabParts(string name, IMachine machine)
         {
-            this.stream = stream;
+            this.name = name;
+            this.machine = machine;
+        }
+
+        public void Connect()
+        {
+            stream = Connection.Open(name);
+            asking = new object();
+            answered = new ManualResetEventSlim();
+            answer = new byte[0];
+            machine.MachineReset += _ => Tell(Operation.Reset);
             new Thread(Receive) { IsBackground = true, Name = "Lab parts" }.Start();
         }
 
@@ -64,6 +73,7 @@ namespace Antmicro.Renode.Lab
             var strip = part as WS2812;
             var relay = part as Relay;
             var button = part as Button;
+            var potentiometer = part as Potentiometer;
             var flash = part as NorFlash;
             if(bme680 != null)
             {
@@ -72,6 +82,10 @@ namespace Antmicro.Renode.Lab
             else if(dht22 != null)
             {
                 dht22.Accessed += _ => Sense(name, dht22);
+            }
+            else if(potentiometer != null)
+            {
+                potentiometer.Accessed += _ => Sense(name, potentiometer);
             }
             else if(strip != null)
             {
@@ -151,8 +165,24 @@ namespace Antmicro.Renode.Lab
             part.Humidity = Quantity(world, "humidity", part.Humidity);
         }
 
-        /// <summary>Returns what the lab says of a part: words like "temperature=31.5", the fault among them.</summary>
+        private void Sense(string name, Potentiometer part)
+        {
+            part.Voltage = Quantity(World(name), "voltage", part.Voltage);
+        }
+
         private Dictionary<string, string> World<T>(string name, out T fault) where T : struct
+        {
+            var world = World(name);
+            string word;
+            if(!world.TryGetValue("fault", out word) || !Enum.TryParse(word.Replace("-", ""), true, out fault))
+            {
+                fault = default(T);
+            }
+            return world;
+        }
+
+        /// <summary>Returns what the lab says of a part: words like "temperature=31.5", the fault among them.</summary>
+        private Dictionary<string, string> World(string name)
         {
             var world = new Dictionary<string, string>();
             foreach(var pair in Encoding.UTF8.GetString(Ask(Operation.Sense, Encoding.UTF8.GetBytes(name))).Split(' '))
@@ -162,11 +192,6 @@ namespace Antmicro.Renode.Lab
                 {
                     world[pair.Substring(0, equals)] = pair.Substring(equals + 1);
                 }
-            }
-            string word;
-            if(!world.TryGetValue("fault", out word) || !Enum.TryParse(word.Replace("-", ""), true, out fault))
-            {
-                fault = default(T);
             }
             return world;
         }
@@ -286,13 +311,20 @@ namespace Antmicro.Renode.Lab
             }
         }
 
+        [Transient]
         private volatile bool gone;
-        private volatile byte[] answer = new byte[0];
+        private volatile byte[] answer;
         private byte sequence;
 
-        private readonly NetworkStream stream;
-        private readonly object asking = new object();
-        private readonly ManualResetEventSlim answered = new ManualResetEventSlim();
+        [Transient]
+        private NetworkStream stream;
+        [Transient]
+        private object asking;
+        [Transient]
+        private ManualResetEventSlim answered;
+
+        private readonly string name;
+        private readonly IMachine machine;
         private readonly Dictionary<byte, Button> buttons = new Dictionary<byte, Button>();
 
         /// <summary>The lab keeps a flash's contents, in a file of the device's folder.</summary>

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from lab import build, paths
@@ -56,6 +58,30 @@ def test_a_part_s_fault_reaches_the_app(device: Device) -> None:
     device.wait_until(lambda: not any(device.leds[1]), timeout=SLOW, what="a dark LED")
     device.sensors["dht22.fault"] = "none"
     device.wait_until(lambda: any(device.leds[1]), timeout=SLOW, what="a colour again")
+
+
+@pytest.mark.board("stm32f746g_disco", "stm32f4_disco")
+def test_an_app_reads_a_voltage(device: Device, tmp_path: Path) -> None:
+    app = tmp_path / "meter"
+    app.mkdir()
+    (app / "app.toml").write_text(
+        'name = "meter"\nversion = "1.0.0"\nlanguage = "c"\nsources = ["main.c"]\n'
+        '[permissions]\ninterfaces = ["adc"]\n'
+    )
+    (app / "main.c").write_text(
+        '#include "lab.h"\n'
+        '__attribute__((export_name("read"))) int32_t read(int32_t channel) {\n'
+        "    uint16_t value;\n"
+        "    enum lab_error error;\n"
+        "    bool done = lab_adc_read((uint8_t)channel, &value, &error);\n"
+        "    return done ? value : error == LAB_ERROR_UNSUPPORTED ? -1 : -2;\n"
+        "}\n"
+    )
+    device.deploy(app, timeout=SLOW)
+    for volts, value in ((0, 0), (1.65, 2048), (3.3, 4095)):
+        device.sensors["potentiometer.voltage"] = volts
+        assert device.call("meter", "read", 0, timeout=SLOW) == value
+    assert device.call("meter", "read", 1, timeout=SLOW) == -1
 
 
 @pytest.mark.parametrize(

@@ -74,8 +74,8 @@ static const struct lab_wiring wiring = {
 
 #define PARTS                                                                                                \
     .flash_geometry = FLASH_GEOMETRY, .wiring = &wiring, .i2c = pins_i2c, .pulses = pins_pulses,             \
-    .strip = pins_strip, .gpio_write = pins_write, .gpio_read = pins_read, .flash_read = flash_chip_read,    \
-    .flash_program = flash_chip_program, .flash_erase = flash_chip_erase
+    .strip = pins_strip, .gpio_write = pins_write, .gpio_read = pins_read, .adc_read = pins_adc,             \
+    .flash_read = flash_chip_read, .flash_program = flash_chip_program, .flash_erase = flash_chip_erase
 
 static void start_parts(void) {
     pins_start();

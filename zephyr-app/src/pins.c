@@ -1,5 +1,6 @@
 #include "pins.h"
 
+#include <zephyr/drivers/adc.h>
 #include <zephyr/drivers/gpio.h>
 #include <zephyr/drivers/i2c.h>
 #include <zephyr/drivers/led_strip.h>
@@ -17,6 +18,11 @@ static const struct gpio_dt_spec pins[] = {
     [PIN_FAN] = GPIO_DT_SPEC_GET(USER, fan_gpios),       [PIN_RELAY] = GPIO_DT_SPEC_GET(USER, relay_gpios),
     [PIN_BUTTON] = GPIO_DT_SPEC_GET(USER, button_gpios),
 };
+
+#if DT_NODE_HAS_PROP(USER, io_channels)
+#define INPUT(node, property, index) ADC_DT_SPEC_GET_BY_IDX(node, index),
+static const struct adc_dt_spec inputs[] = {DT_FOREACH_PROP_ELEM(USER, io_channels, INPUT)};
+#endif
 
 /* Cortex-M has a counter of the core's own cycles: there the system's clock may be as slow as 32 kHz. */
 #if CONFIG_CPU_CORTEX_M
@@ -58,6 +64,13 @@ void pins_start(void) {
     gpio_pin_configure(pins[PIN_RELAY].port, pins[PIN_RELAY].pin, GPIO_OUTPUT_LOW);
     gpio_pin_configure(pins[PIN_BUTTON].port, pins[PIN_BUTTON].pin,
                        GPIO_INPUT | (pins[PIN_BUTTON].dt_flags & (GPIO_PULL_UP | GPIO_PULL_DOWN)));
+#if DT_NODE_HAS_PROP(USER, io_channels)
+    for (size_t i = 0; i < ARRAY_SIZE(inputs); i++) {
+        if (!adc_is_ready_dt(&inputs[i]) || adc_channel_setup_dt(&inputs[i]) != 0) {
+            k_panic(); /* an overlay that names what its converter cannot */
+        }
+    }
+#endif
     cycles_start();
 }
 
@@ -109,6 +122,25 @@ enum lab_bus_status pins_read(const struct lab_port *port, uint8_t pin, bool *le
     int found = gpio_pin_get_raw(pins[pin].port, pins[pin].pin);
     *level = found > 0;
     return status(found < 0 ? found : 0);
+}
+
+enum lab_bus_status pins_adc(const struct lab_port *port, uint8_t channel, uint16_t *value) {
+    (void)port;
+#if DT_NODE_HAS_PROP(USER, io_channels)
+    if (channel < ARRAY_SIZE(inputs)) {
+        struct adc_sequence sequence = {.buffer = value, .buffer_size = sizeof *value};
+        int error = adc_sequence_init_dt(&inputs[channel], &sequence);
+        if (error == 0) {
+            error = adc_read_dt(&inputs[channel], &sequence);
+        }
+        *value = (uint16_t)(((uint32_t)*value << 12) >> inputs[channel].resolution);
+        return status(error);
+    }
+#else
+    (void)value;
+#endif
+    (void)channel;
+    return LAB_BUS_UNSUPPORTED;
 }
 
 /* ---- single wire */

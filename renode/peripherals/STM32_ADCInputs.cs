@@ -1,0 +1,70 @@
+//
+// The converter of the STM32F2, F4 and F7 (RM0385, section 15) as Renode has it, with parts on its inputs.
+//
+using System.Collections.Generic;
+using System.Linq;
+using Antmicro.Renode.Core;
+using Antmicro.Renode.Core.Structure;
+using Antmicro.Renode.Exceptions;
+using Antmicro.Renode.Peripherals.Sensors;
+
+namespace Antmicro.Renode.Peripherals.Analog
+{
+    /// <summary>
+    /// Asks each part when firmware starts a conversion; Renode's own takes samples in advance. An input without a part
+    /// reads 0.
+    /// </summary>
+    public class STM32_ADCInputs : STM32_ADC, IPeripheralContainer<Potentiometer, NumberRegistrationPoint<int>>
+    {
+        public STM32_ADCInputs(IMachine machine) : base(machine)
+        {
+        }
+
+        public override void WriteDoubleWord(long offset, uint value)
+        {
+            if(offset == Control2 && (value & StartConversion) != 0)
+            {
+                for(var channel = 0; channel < NumberOfChannels; channel++)
+                {
+                    Potentiometer part;
+                    FeedSample(parts.TryGetValue(channel, out part) ? part.Convert() : 0, (uint)channel, -1);
+                }
+                // Renode looks at the sequence only when the converter is switched on.
+                base.WriteDoubleWord(offset, value & ~(SwitchedOn | StartConversion));
+            }
+            base.WriteDoubleWord(offset, value);
+        }
+
+        public void Register(Potentiometer part, NumberRegistrationPoint<int> input)
+        {
+            if(input.Address < 0 || input.Address >= NumberOfChannels || parts.ContainsKey(input.Address))
+            {
+                throw new RegistrationException(string.Format("There is no free input {0}", input.Address));
+            }
+            parts.Add(input.Address, part);
+            machine.RegisterAsAChildOf(this, part, input);
+        }
+
+        public void Unregister(Potentiometer part)
+        {
+            parts.Remove(parts.First(entry => entry.Value == part).Key);
+            machine.UnregisterAsAChildOf(this, part);
+        }
+
+        public IEnumerable<NumberRegistrationPoint<int>> GetRegistrationPoints(Potentiometer part)
+        {
+            return Children.Where(child => child.Peripheral == part).Select(child => child.RegistrationPoint);
+        }
+
+        public IEnumerable<IRegistered<Potentiometer, NumberRegistrationPoint<int>>> Children
+        {
+            get { return parts.Select(entry => Registered.Create(entry.Value, new NumberRegistrationPoint<int>(entry.Key))); }
+        }
+
+        private readonly Dictionary<int, Potentiometer> parts = new Dictionary<int, Potentiometer>();
+
+        private const long Control2 = 0x08;
+        private const uint SwitchedOn = 1 << 0; // ADON
+        private const uint StartConversion = 1 << 30; // SWSTART
+    }
+}

@@ -88,6 +88,7 @@ class Lab:
         self._faults = Faults(self.gateway, self.gate, self.events)
         self._powered: dict[str, Device] = {}
         self._ended: dict[str, Device] = {}
+        self._unserved: dict[str, str] = {}
         self._surroundings: dict[str, Peripherals] = {}
         self._keeping: set[str] = set()
         self._tasks: TaskGroup
@@ -151,10 +152,18 @@ class Lab:
             raise LabError(f"{name} is off", hint=f"boot it with: lab up --board {board} --name {name}")
         return self._powered[name]
 
+    def under_power(self) -> list[Device]:
+        """Return the devices that have power."""
+        return list(self._powered.values())
+
     def console(self, name: str) -> Console:
         """Return a device's console; of one that has crashed, what it said last."""
         ended = self._ended.get(name)
         return ended.console if ended and name not in self._powered else self.powered(name).console
+
+    def unserved(self) -> dict[str, str]:
+        """Return the devices that the lab itself has failed, and how, until they have power again."""
+        return dict(self._unserved)
 
     def board(self, name: str) -> Board:
         """Return the board called `name`; a user's own are in the lab's folder, under ``platforms``."""
@@ -238,6 +247,7 @@ class Lab:
         await self._remember_powered()
         for info in infos:
             self._ended.pop(info.id, None)
+            self._unserved.pop(info.id, None)
             if forget:
                 self._surroundings.pop(info.id, None)
                 await self.gateway.forget(info.id)
@@ -657,6 +667,7 @@ class Lab:
         gateway = self.gateway.address
         await device.start(engine, image, self.authority, gateway, self.gate, publishers, snapshot)
         self._ended.pop(device.id, None)
+        self._unserved.pop(device.id, None)
 
     async def _look_after(self, device: Device) -> None:
         try:
@@ -664,6 +675,7 @@ class Lab:
         except Exception as error:
             # What one board's traffic does to its bridge or its parts must not end the others.
             log.exception("a board's service failed", device=device.id)
+            self._unserved[device.id] = _first_words(error)
             with anyio.CancelScope(shield=True):
                 await device.machine.stop()
             device.note_ended(

@@ -51,6 +51,7 @@ _BACKOFF = 1.0  # s until the second try, twice that until the third
 _REQUEST_SECONDS = 10.0
 _ANSWER_LIMIT = 4 << 20
 _LEAST_DISK = 64 << 20
+_AMISS = ("crashed", "unreachable")  # states that no device is in by anybody's wish
 
 
 _REFUSALS: dict[int, type[LabError]] = {404: NotFoundError, 422: UsageError, 504: LabTimeoutError}
@@ -98,11 +99,13 @@ class Part:
     """Whether a part of the lab works.
 
     :param detail: how one sees it, or what is wrong.
+    :param vital: the lab is not ready without it.
     """
 
     name: str
     healthy: bool
     detail: str
+    vital: bool = True
 
 
 class Monitor:
@@ -428,7 +431,10 @@ class Monitor:
     # -- health
 
     async def health(self) -> list[Part]:
-        """Look at every part the lab cannot do without."""
+        """Look at every part of the lab.
+
+        Boards that ended or fell silent make it red too, but the lab can do without them.
+        """
         parts = [
             Part("monitor", self._running, "follows events" if self._running else "does not run"),
             Part(
@@ -449,6 +455,13 @@ class Monitor:
         parts.append(Part("events", backlog < BACKLOG_LIMIT, f"{backlog} not written yet"))
         free = shutil.disk_usage(self._lab.home.root).free
         parts.append(Part("disk", free > _LEAST_DISK, f"{free >> 20} MiB free"))
+        unserved = self._lab.unserved()
+        failed = "; ".join(f"{name}: {why}" for name, why in unserved.items())
+        parts.append(Part("bridges", not unserved, failed or "all carry"))
+        states = {str(device["id"]): str(device["state"]) for device in self._lab.devices()}
+        amiss = [f"{name} is {state}" for name, state in states.items() if state in _AMISS]
+        count = sum(state != "off" for state in states.values())
+        parts.append(Part("devices", not amiss, "; ".join(amiss[:8]) or f"{count} under power", vital=False))
         return parts
 
     # -- history
@@ -505,6 +518,7 @@ def _request(
         return response.status, response.read(_ANSWER_LIMIT)
 
 
-def all_healthy(parts: Iterable[Part]) -> bool:
-    """Tell whether all parts are healthy."""
-    return all(part.healthy for part in parts)
+def readiness(parts: Iterable[Part]) -> str:
+    """Return ``ready``, ``degraded`` if something it can do without is amiss, or else ``failing``."""
+    amiss = [part for part in parts if not part.healthy]
+    return "failing" if any(part.vital for part in amiss) else "degraded" if amiss else "ready"

@@ -18,6 +18,7 @@ from lab.api import (
     events,
     faults,
     gateway,
+    history,
     listener,
     metrics,
     monitoring,
@@ -35,11 +36,13 @@ from lab.api.middleware import KEY_PARAMETER, Compress, Correlate, Idempotent, L
 from lab.lab import Lab
 from lab.monitor import Monitor
 from lab.panel import pages
+from lab.readings import Readings
 
 # What is under /api/v1 and takes a token.
 ROUTERS = (
     process.router,
     devices.router,
+    history.router,
     apps.router,
     rollouts.router,
     audit.router,
@@ -78,6 +81,7 @@ def create_api(lab: Lab, token: str = "", *, limits: auth.Limits | None = None) 
     state = api.state
     state.lab = lab
     state.monitor = Monitor(lab)
+    state.readings = Readings(lab)
     state.gate = auth.Gatekeeper(
         lab.store, token or secrets.token_urlsafe(32), limits, mark=str(lab.home.root)
     )

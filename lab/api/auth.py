@@ -48,6 +48,7 @@ CSRF_HEADER = "x-csrf-token"
 WITHDRAWN = 4401
 """What a WebSocket is closed with when its client is let in no more (RFC 6455, section 7.4.2)."""
 _SETTING = "api-tokens"
+_SESSIONS = "browser-sessions"
 _LINK_SECONDS = 120.0
 _SESSION_SECONDS = 12 * 3600.0
 _REMEMBERED = 4096  # clients whose rate is known
@@ -106,12 +107,6 @@ class Limits:
 
 
 @dataclass(slots=True)
-class _Session:
-    principal: Principal
-    ends: float
-
-
-@dataclass(slots=True)
 class _Buckets:
     """Token buckets, one a client; those not seen for longest are forgotten."""
 
@@ -156,7 +151,7 @@ class Gatekeeper:
         self._clock = clock
         self._tokens: dict[str, dict[str, Any]] | None = None
         self._links: dict[str, tuple[Principal, float]] = {}
-        self._sessions: dict[str, _Session] = {}
+        self._sessions: dict[str, dict[str, Any]] | None = None
         self._withdrawn = anyio.Event()
         self._requests = _Buckets(limits.rate, limits.burst, clock)
         self._failures = _Buckets(0.5, limits.failures, clock)
@@ -195,8 +190,8 @@ class Gatekeeper:
         if known.pop(name, None) is None:
             raise NotFoundError(f"there is no token {name!r}", hint="see which there are: lab token list")
         await self._store.save_setting(_SETTING, known)
-        for cookie in [key for key, kept in self._sessions.items() if kept.principal.name == name]:
-            del self._sessions[cookie]
+        sessions = await self._load_sessions()
+        await self._keep_sessions({key: kept for key, kept in sessions.items() if kept["name"] != name})
         self._note_withdrawal()
 
     async def of_token(self, token: str) -> Principal | None:
@@ -221,32 +216,43 @@ class Gatekeeper:
         self._links[_digest(code)] = (principal, now + _LINK_SECONDS)
         return code
 
-    def follow_link(self, code: str) -> str | None:
+    async def follow_link(self, code: str) -> str | None:
         """Return the cookie of a new session, or nothing: the code was used, is too old, or is none."""
         principal, ends = self._links.pop(_digest(code), (None, 0.0))
-        return self.begin(principal) if principal and ends > self._clock() else None
+        return await self.begin(principal) if principal and ends > self._clock() else None
 
-    def begin(self, principal: Principal) -> str:
-        """Begin a browser's session; return its cookie."""
-        now = self._clock()
-        self._sessions = {key: kept for key, kept in self._sessions.items() if kept.ends > now}
+    async def begin(self, principal: Principal) -> str:
+        """Begin a browser's session, which outlives this process; return its cookie, which nobody keeps."""
         cookie = secrets.token_urlsafe(32)
-        proof = _digest(cookie)
-        self._sessions[proof] = _Session(
-            Principal(principal.name, principal.role, secrets.token_urlsafe(32), proof),
-            now + _SESSION_SECONDS,
-        )
+        ends = time.time() + _SESSION_SECONDS
+        session = {"name": principal.name, "role": principal.role.name.lower(), "ends": ends}
+        await self._keep_sessions({**await self._load_sessions(), _digest(cookie): session})
         return cookie
 
-    def end(self, cookie: str) -> None:
+    async def end(self, cookie: str) -> None:
         """End a browser's session."""
-        self._sessions.pop(_digest(cookie), None)
+        sessions, ended = await self._load_sessions(), _digest(cookie)
+        await self._keep_sessions({key: kept for key, kept in sessions.items() if key != ended})
         self._note_withdrawal()
 
-    def of_cookie(self, cookie: str) -> Principal | None:
+    async def of_cookie(self, cookie: str) -> Principal | None:
         """Return whose session this is."""
-        session = self._sessions.get(_digest(cookie))
-        return session.principal if session and session.ends > self._clock() else None
+        proof = _digest(cookie)
+        session = (await self._load_sessions()).get(proof)
+        if session is None or session["ends"] <= time.time():
+            return None
+        # Only who has the cookie can make its CSRF token, which leads to no cookie.
+        return Principal(session["name"], Role.of(session["role"]), _digest(f"csrf {cookie}"), proof)
+
+    async def _load_sessions(self) -> dict[str, dict[str, Any]]:
+        if self._sessions is None:
+            self._sessions = await self._store.setting(_SESSIONS, {})
+        return self._sessions
+
+    async def _keep_sessions(self, sessions: dict[str, dict[str, Any]]) -> None:
+        now = time.time()
+        self._sessions = {key: kept for key, kept in sessions.items() if kept["ends"] > now}
+        await self._store.save_setting(_SESSIONS, self._sessions)
 
     async def until_withdrawn(self, principal: Principal) -> None:
         """Return once what a principal came with is good no more: a token revoked, a session over."""
@@ -261,8 +267,8 @@ class Gatekeeper:
     async def _left(self, principal: Principal) -> float:
         """Return for how many seconds a principal's proof is good."""
         if principal.csrf:
-            session = self._sessions.get(principal.proof)
-            return session.ends - self._clock() if session else 0.0
+            session = (await self._load_sessions()).get(principal.proof)
+            return session["ends"] - time.time() if session else 0.0
         known = {self._own, *(entry["digest"] for entry in (await self._load()).values())}
         return math.inf if principal.proof in known else 0.0
 
@@ -287,7 +293,7 @@ class Gatekeeper:
         if scheme.lower() == "bearer":
             if principal := await self.of_token(token):
                 return principal
-        elif principal := self.of_cookie(connection.cookies.get(self.cookie, "")):
+        elif principal := await self.of_cookie(connection.cookies.get(self.cookie, "")):
             _check_origin(connection, principal)
             return principal
         self.note_failure(connection)

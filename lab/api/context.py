@@ -10,6 +10,7 @@ from starlette.requests import HTTPConnection
 from lab.audit import Entry
 from lab.lab import Lab
 from lab.monitor import Monitor
+from lab.readings import Readings
 
 ENTRY = "lab.audit"
 """Where in a request's scope its entry in the audit log is."""
@@ -33,6 +34,12 @@ def the_monitor(connection: HTTPConnection) -> Monitor:
     return monitor
 
 
+def the_readings(connection: HTTPConnection) -> Readings:
+    """Return what the lab's boards sensed lately."""
+    readings: Readings = connection.app.state.readings
+    return readings
+
+
 Number = Annotated[int, Path(ge=0, le=2**31 - 1)]
 """A number in a path; larger ones no database holds."""
 
@@ -41,6 +48,9 @@ SEQUENCE_LIMIT = 2**63 - 1
 
 TheLab = Annotated[Lab, Depends(the_lab)]
 """Annotate a route's parameter with this to be given the lab."""
+
+TheReadings = Annotated[Readings, Depends(the_readings)]
+"""Annotate a route's parameter with this to be given what boards sensed lately."""
 
 TheMonitor = Annotated[Monitor, Depends(the_monitor)]
 """Annotate a route's parameter with this to be given the lab's alerts, health and history."""

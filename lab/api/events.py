@@ -17,6 +17,7 @@ router = APIRouter(tags=["events"])
 
 _LEVELS = ("debug", "info", "warning", "error", "critical")
 _LOGS = ("lab.log", "device.log", "app.log", "node.log")
+_REPORTS = ("device.heartbeat", "app.use")  # they come all the time; only who looks for one is shown it
 _OWN = frozenset({"level", "component", "text", "request", "uptime", "at"})
 
 Sequence = Annotated[int, Query(ge=0, le=SEQUENCE_LIMIT)]
@@ -68,10 +69,15 @@ async def find_logs(
     await lab.events.written()
     kinds = _LOGS if not events or level is not None else ()
     found = await lab.store.find_events(
-        limit=limit, before=before, kinds=kinds, device=device, fields=fields, text=text
+        limit=limit,
+        before=before,
+        kinds=kinds,
+        without=() if text else _REPORTS,
+        device=device,
+        fields=fields,
+        text=text,
     )
-    lines = [_line(event) for event in found if event.kind != "device.heartbeat" or text]
-    return {"lines": lines, "next": found[-1].sequence if len(found) == limit else None}
+    return {"lines": [_line(event) for event in found], "next": found[-1].sequence if len(found) == limit else None}
 
 
 def _line(event: Event) -> Json:

@@ -15,7 +15,7 @@ from lab.api.context import TheMonitor
 from lab.api.paging import ByName, Newest
 from lab.errors import LabError
 from lab.lab import Json
-from lab.monitor import all_healthy
+from lab.monitor import readiness
 
 public = APIRouter(tags=["health"])
 router = APIRouter(tags=["monitoring"])
@@ -56,13 +56,14 @@ async def show_health() -> Json:
 
 @public.get("/ready", responses={503: {"description": "a part of the lab does not work"}})
 async def show_readiness(monitor: TheMonitor) -> Response:
-    """Look at every part; 503 when one has failed. Details are for those who may look, at `/parts`."""
+    """Look at every part: ready, degraded by one it can do without, or, with 503, failing.
+
+    Details are for those who may look, at `/api/v1/health/parts`.
+    """
     parts = await monitor.health()
-    body = {
-        "status": "ready" if all_healthy(parts) else "failing",
-        "parts": {part.name: part.healthy for part in parts},
-    }
-    return JSONResponse(body, 200 if all_healthy(parts) else 503)
+    status = readiness(parts)
+    body = {"status": status, "parts": {part.name: part.healthy for part in parts}}
+    return JSONResponse(body, 503 if status == "failing" else 200)
 
 
 @router.get("/health/parts")

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import hmac
 import http.server
 import json
 import queue
 import socket
 import threading
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import structlog
 import wasmtime
 
+from lab import monitor
+from lab.lab import Lab
 from lab.node import web
 from tests.panel.test_limits import serving
 from tests.unit.test_node import hub, lit
@@ -32,16 +39,20 @@ LIMIT = 30.0  # s until a test gives up
 Told = queue.Queue[tuple[dict[str, Any], str]]
 
 
-@pytest.fixture
-def hook() -> Iterator[tuple[str, Told]]:
-    """A webhook's receiver: its address, and what it was told."""
+@contextmanager
+def receiver(answers: Sequence[int] = ()) -> Iterator[tuple[str, Told]]:
+    """A webhook's receiver: its address, and what it was told.
+
+    :param answers: its first answers; all others are 204.
+    """
     told: Told = queue.Queue()
+    left = deque(answers)
 
     class Receiver(http.server.BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
             told.put((json.loads(body), self.headers.get("x-lab-signature", "")))
-            self.send_response(204)
+            self.send_response(left.popleft() if left else 204)
             self.end_headers()
 
         def log_message(self, format: str, *args: Any) -> None:
@@ -54,6 +65,12 @@ def hook() -> Iterator[tuple[str, Told]]:
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+@pytest.fixture
+def hook() -> Iterator[tuple[str, Told]]:
+    with receiver() as made:
+        yield made
 
 
 async def heard(told: Told, state: str) -> dict[str, Any]:
@@ -143,7 +160,7 @@ def test_a_rollout_over_its_failure_budget(tmp_path: Path, hook: Any, native: No
             await client.post(f"/api/v1/rollouts/{id}/abort")
             assert await heard(told, "cleared") == alert
             assert await standing(client) == [failed]
-            # Of one that has ended nothing can become good again: its alert stands until somebody has seen it.
+            # One that is over does not become good again: its alert stands until somebody has seen it.
             last = {"package": kept["id"], "devices": ["dut-2"]}
             id = (await client.post("/api/v1/rollouts", json=last)).json()["id"]
             assert (await heard(told, "raised"))["id"] == "app-failed:dut-2/broken"
@@ -155,3 +172,66 @@ def test_a_rollout_over_its_failure_budget(tmp_path: Path, hook: Any, native: No
             await lab.down(["dut-1", "dut-2"])
 
     asyncio.run(run())
+
+
+# -- webhooks that fail
+
+
+def raise_one(lab: Lab, device: str) -> None:
+    lab.events.publish("device.exited", device, asked=False, reason="killed")
+
+
+def test_a_webhook_that_fails_is_told_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(monitor, "_BACKOFF", 0.01)
+
+    async def run(url: str, told: Told) -> None:
+        async with serving(tmp_path) as (lab, client):
+            await listen(client, url)
+            for device in ("b", "c"):
+                raise_one(lab, device)
+            tries = [(await heard(told, "raised"))["device"] for _ in range(6)]
+            # Three tries are all there are; the next alert gets as many.
+            assert tries == ["b", "b", "b", "c", "c", "c"]
+
+    with structlog.testing.capture_logs() as lines, receiver([500, 503, 302, 500, 404]) as (url, told):
+        asyncio.run(run(url, told))
+    failed = [line for line in lines if line["event"] == "webhook failed"]
+    assert [line["reason"] for line in failed] == ["it answered 302"]
+
+
+def test_a_webhook_that_does_not_answer_holds_up_no_other_and_has_an_end(tmp_path: Path, hook: Any) -> None:
+    url, told = hook
+    count = 2 * monitor._WAITING
+
+    async def run(stuck: str) -> None:
+        async with serving(tmp_path) as (lab, client):
+            await listen(client, url)
+            await client.post("/api/v1/webhooks", json={"url": stuck})
+            for number in range(count):
+                raise_one(lab, f"b-{number}")
+                assert (await heard(told, "raised"))["device"] == f"b-{number}"
+
+    with structlog.testing.capture_logs() as lines, socket.create_server(("127.0.0.1", 0)) as listener:
+        stuck = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        asyncio.run(run(stuck))
+    dropped = [line for line in lines if line["event"] == "webhook not told"]
+    assert {line["url"] for line in dropped} == {stuck}
+    # One is under way, and as many wait as may.
+    assert len(dropped) == count - monitor._WAITING - 1
+
+
+def test_what_signs_a_webhook_is_not_kept_in_the_clear(tmp_path: Path, hook: Any) -> None:
+    url, told = hook
+    secret = "correct horse battery staple"
+
+    async def run() -> None:
+        async with serving(tmp_path) as (lab, client):
+            await client.post("/api/v1/webhooks", json={"url": url, "secret": secret})
+            raise_one(lab, "b")
+            message, signature = await asyncio.to_thread(told.get, timeout=LIMIT)
+            body = json.dumps(message).encode()
+            assert signature == hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+
+    asyncio.run(run())
+    files = [file for file in tmp_path.rglob("*") if file.is_file()]
+    assert not [file for file in files if secret.encode() in file.read_bytes()]

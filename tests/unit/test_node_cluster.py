@@ -372,6 +372,36 @@ async def test_buzzer_of_a_spoke_sounds_by_the_hubs_button(site: Site) -> None:
             assert (refused.status_code, "spoke has no fan" in refused.text) == (409, True)
 
 
+async def test_request_has_one_id_on_hub_and_spoke(site: Site) -> None:
+    async with site.hub() as hub, site.spoke() as spoke, running(spoke):
+        transport = httpx.ASGITransport(local_app(hub))
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
+            named, bad = {"X-Request-Id": "beep-7"}, {"X-Request-Id": "a b"}
+            await http.post("/api/nodes/spoke/buzzer", json={"pattern": "once"}, headers=named)
+            await http.post("/api/nodes/spoke/buzzer", json={"pattern": "once"}, headers=bad)
+
+            async def told(**query: Any) -> list[dict[str, Any]]:
+                answer = await http.get("/api/logs", params={"source": "commands", **query})
+                lines: list[dict[str, Any]] = answer.json()["lines"]
+                return lines
+
+            def done() -> bool:
+                lines = hub.remote_log.get("spoke", ())
+                return [line["source"] for line in lines].count("commands") == 2
+
+            await until(done)
+            lines = await told(node_id="spoke")
+            assert [line["text"] for line in lines] == ["buzzer is done"] * 2
+            assert lines[0]["request"] == "beep-7"
+            assert lines[1]["request"] not in (None, "a b")
+
+            # Read on from a number; another run of the hub would begin anew.
+            stream, first = hub.journal.stream, lines[0]["number"]
+            assert await told(stream=stream, since=0, limit=1) == [lines[0]]
+            assert await told(stream=stream, since=first) == [lines[1]]
+            assert await told(stream="another", since=first) == lines
+
+
 async def test_connection_of_a_dead_node_swallows_no_command() -> None:
     commands = Commands()
     dead = asyncio.create_task(commands.fetch("spoke", 20))

@@ -9,7 +9,6 @@ import argparse
 import os
 import secrets
 import signal
-import socket
 import sys
 from pathlib import Path
 
@@ -29,7 +28,7 @@ log = structlog.get_logger()
 
 async def serve(home: Home, ready: int) -> None:
     """Run the lab in `home` until SIGTERM, SIGINT or ``POST /api/v1/shutdown``."""
-    with home.lock(), socket.create_server(("127.0.0.1", 0)) as listener:
+    with home.lock(), home.listen() as listener:
         token = secrets.token_urlsafe(32)
         async with Lab(home) as lab:
             api = create_api(lab, token)
@@ -62,6 +61,7 @@ async def serve(home: Home, ready: int) -> None:
                 tasks.start_soon(answer)
                 tasks.start_soon(listen_elsewhere)
                 tasks.start_soon(api.state.monitor.run)
+                tasks.start_soon(api.state.readings.run)
                 home.announce(Address(os.getpid(), listener.getsockname()[1], token))
                 os.write(ready, b"ready")
                 os.close(ready)

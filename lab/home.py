@@ -5,6 +5,7 @@
     .lab/                 $LAB_HOME, or .lab in the current folder
       daemon.json         address and token of the running daemon, readable by its owner only
       daemon.log          what the daemon said
+      port                where it answered last, and answers again if it can
       lab.db              registry, deployments, events
       pki/                the lab's CA and the certificates it issued
       vault.key           the key of its secrets, readable by its owner only
@@ -18,6 +19,7 @@ import contextlib
 import fcntl
 import json
 import os
+import socket
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
@@ -107,6 +109,18 @@ class Home:
         with os.fdopen(descriptor, "w") as file:
             json.dump(asdict(address), file)
         temporary.replace(self.root / "daemon.json")
+
+    def listen(self) -> socket.socket:
+        """Return a listening socket on loopback: on the port of the last daemon, where pages of it still ask.
+
+        Of the kernel's choosing, if that is taken.
+        """
+        last = self.root / "port"
+        with contextlib.suppress(OSError, ValueError, OverflowError):
+            return socket.create_server(("127.0.0.1", int(last.read_text())))
+        listener = socket.create_server(("127.0.0.1", 0))
+        last.write_text(f"{listener.getsockname()[1]}\n")
+        return listener
 
     def withdraw(self) -> None:
         """Take back `announce`."""

@@ -50,8 +50,8 @@ class NotLoggedIn(Exception):
     """A page was asked for by a browser without a session."""
 
 
-def _visitor(request: Request, gate: TheGate) -> Principal:
-    principal = gate.of_cookie(request.cookies.get(gate.cookie, ""))
+async def _visitor(request: Request, gate: TheGate) -> Principal:
+    principal = await gate.of_cookie(request.cookies.get(gate.cookie, ""))
     if principal is None:
         raise NotLoggedIn
     return principal
@@ -102,7 +102,7 @@ async def show_login(request: Request, gate: TheGate, code: str = "") -> Respons
     """Begin a session for who follows a link of `lab panel`; else ask for a token."""
     if not code:
         return _render("login", failed="")
-    cookie = gate.follow_link(code)
+    cookie = await gate.follow_link(code)
     if cookie is None:
         gate.note_failure(request)
         return _render("login", 401, failed="This link was used before, or is older than two minutes.")
@@ -118,7 +118,7 @@ async def log_in(request: Request, gate: TheGate, token: Annotated[str, Form(max
     if principal is None:
         gate.note_failure(request)
         return _render("login", 401, failed="The lab knows no such token.")
-    return _begin(request, gate, gate.begin(principal))
+    return _begin(request, gate, await gate.begin(principal))
 
 
 def _begin(request: Request, gate: Gatekeeper, cookie: str) -> Response:
@@ -133,7 +133,7 @@ def _begin(request: Request, gate: Gatekeeper, cookie: str) -> Response:
 async def log_out(request: Request, gate: TheGate, who: Visitor) -> Response:
     """End the session."""
     await gate.admit(request)  # the CSRF token: nobody is logged out by another site
-    gate.end(request.cookies[gate.cookie])
+    await gate.end(request.cookies[gate.cookie])
     answer = Response(status_code=204)
     answer.delete_cookie(gate.cookie, path="/", httponly=True, samesite="strict")
     return answer

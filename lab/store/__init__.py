@@ -355,6 +355,7 @@ class Store:
         limit: int,
         before: int | None = None,
         kinds: Sequence[str] = (),
+        without: Sequence[str] = (),
         device: str | None = None,
         fields: Mapping[str, Sequence[str]] | None = None,
         text: str = "",
@@ -363,6 +364,7 @@ class Store:
 
         :param before: only those with a lower sequence number.
         :param kinds: any of these.
+        :param without: none of these.
         :param fields: per key of an event's data the values that are wanted.
         :param text: found anywhere in its data.
         """
@@ -371,6 +373,8 @@ class Store:
             query = query.where(Event.sequence < before)
         if kinds:
             query = query.where(col(Event.kind).in_(kinds))
+        if without:
+            query = query.where(col(Event.kind).not_in(without))
         if device is not None:
             query = query.where(Event.device == device)
         for key, values in (fields or {}).items():

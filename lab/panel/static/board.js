@@ -113,7 +113,7 @@ export class Board {
   buildSensor(name, index) {
     const x = 82, y = 88 + index * 62;
     const text = s("text", { x, y: y + 32, fill: "#d8efe8", "font-size": 11, "text-anchor": "middle" });
-    this.parts.append(s("rect", { x: x - 58, y: y - 6, width: 116, height: 48, rx: 6, fill: "#e9eef2", opacity: .1, stroke: "#7fb5a9" }),
+    this.parts.append(s("rect", { x: x - 58, y: y - 6, width: 116, height: 48, rx: 6, fill: "#1f4a45", stroke: "#3f7d72" }),
       s("text", { x, y: y + 13, fill: "#a8c7bf", "font-size": 11, "text-anchor": "middle" }, name), text);
     this.drawn.set(name, { text });
   }

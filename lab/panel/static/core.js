@@ -26,8 +26,8 @@ export const fill = (element, ...children) =>
   element.replaceChildren(...children.flat(2).filter((child) => child !== null && child !== undefined && child !== false));
 
 export class Problem extends Error {
-  constructor(body, status) {
-    super(body.detail ?? `the lab answered ${status}`);
+  constructor(body, status, cause) {
+    super(body.detail ?? `the lab answered ${status}`, { cause });
     this.hint = body.hint ?? "";
     this.status = status;
   }
@@ -42,7 +42,7 @@ async function refuse(response) {
 
 function request(method, path, body, headers = {}) {
   const raw = body instanceof ArrayBuffer || body instanceof Uint8Array;
-  return fetch(path.startsWith("/") ? path : `/api/v1/${path}`, {
+  const answer = fetch(path.startsWith("/") ? path : `/api/v1/${path}`, {
     method,
     headers: {
       ...(method === "GET" ? {} : { "X-CSRF-Token": meta("csrf") }),
@@ -52,6 +52,7 @@ function request(method, path, body, headers = {}) {
     body: body === undefined || raw ? body : JSON.stringify(body),
     credentials: "same-origin",
   });
+  return answer.catch((error) => { throw new Problem({ detail: "the lab does not answer" }, 0, error); });
 }
 
 /** Sends one request to the API and returns its answer. Throws `Problem`. */
@@ -87,10 +88,14 @@ export async function operate(path, body, step) {
 export const quote = encodeURIComponent;
 
 
-/** Follows the lab. `on` has a function for each kind of frame: hello, event, device, parts, sample, live. */
+/**
+ * Follows the lab. `on` has a function for each kind of frame: event, device, parts, sample; and `again`, which
+ * asks for what no event tells, once the lab is back after it was away.
+ */
 export function follow(on, options = {}) {
   let last = null;
   let pause = 250;
+  let away = false;
   const begin = () => {
     const query = new URLSearchParams(options);
     if (last !== null) query.set("since", last);
@@ -102,6 +107,8 @@ export function follow(on, options = {}) {
           last ??= frame.hello;
           pause = 250;
           document.dispatchEvent(new CustomEvent("live", { detail: true }));
+          if (away) Promise.resolve(on.again?.()).catch(failed);
+          away = false;
         } else if (frame.event) {
           last = frame.event.sequence;
         }
@@ -111,6 +118,9 @@ export function follow(on, options = {}) {
     socket.onclose = ({ code }) => {
       document.dispatchEvent(new CustomEvent("live", { detail: false }));
       if (code === WITHDRAWN) { location.assign("/login"); return; }
+      // A browser does not say why a WebSocket was refused: asked for itself, a session that is over leads to the login.
+      if (away) api("GET", "session").catch(() => {});
+      away = true;
       setTimeout(begin, pause);
       pause = Math.min(pause * 2, 8000);
     };
@@ -120,6 +130,8 @@ export function follow(on, options = {}) {
 
 export function toast(text) {
   const note = h("p", { className: "toast" }, text);
+  // What is outside of an open dialog is behind it.
+  (document.querySelector("dialog[open]") ?? document.body).append($("toasts"));
   $("toasts").append(note);
   setTimeout(() => note.remove(), 7000);
 }
@@ -155,6 +167,12 @@ export const clock = (time) => new Date(time * 1000).toLocaleTimeString([], { ho
 export const day = (time) => new Date(time * 1000).toLocaleDateString();
 /** A log line of the API, as the event it was. */
 export const asEvent = (line) => ({ ...line, data: line.kind.endsWith(".log") ? { ...line.fields, text: line.text, level: line.level, component: line.component } : line.fields });
+/** Whether a file is a package, which names its app itself and is signed; else it is a bare module, named for its file. */
+export const isPackage = (file) => /\.lab$/i.test(file.name);
+export const appName = (file) => file.name.replace(/\.(wasm|lab)$/i, "").replace(/[^A-Za-z0-9._-]/g, "-").slice(0, 32) || "app";
+
+/** A digest by its first digits; anything else as it is. */
+export const short = (value) => /^[0-9a-f]{64}$/.test(value) ? `${value.slice(0, 12)}…` : value;
 export const number = (value, digits = 4) => Number(value.toPrecision(digits)).toString();
 
 /** A table that scrolls by itself where the screen is narrow, also by keyboard. */
@@ -162,7 +180,21 @@ export const table = (label, heads, rows) => h("div", { className: "table-wrap",
   h("thead", {}, h("tr", {}, heads.map((word) => word ? h("th", { scope: "col" }, word) : h("td", {})))),
   h("tbody", {}, rows.map((cells) => h("tr", {}, cells.map((cell) => h("td", {}, cell)))))));
 
-/** Says an event in a few words, and how it is to be taken. */
+/** A share of something, as a bar with words. */
+export const meter = (words, figures, share) => h("div", { className: "meter" },
+  h("span", {}, h("span", {}, words), h("span", {}, figures)),
+  h("svg:svg", { viewBox: "0 0 100 6", preserveAspectRatio: "none", "aria-hidden": "true" }, h("svg:rect", { width: Math.min(Math.max(share, 0), 1) * 100, height: 6, class: share > .8 ? "high" : "" })));
+
+/** What one call of an app took at most of the WASM instructions that it may take, and what all took. */
+export const use = (app) => app.peak === null ? h("span", { className: "muted" }, "not called yet")
+  : meter(`${app.peak.toLocaleString()} of ${app.budget.toLocaleString()}`, percent(app.peak / app.budget), app.peak / app.budget);
+const percent = (share) => `${share > 0 && share < .001 ? "< 0.1" : (share * 100).toFixed(1)} %`;
+export const ago = (seconds) => seconds < 100 ? `${Math.max(0, Math.round(seconds))} s` : seconds < 6000 ? `${Math.round(seconds / 60)} min` : seconds < 172800 ? `${(seconds / 3600).toFixed(1)} h` : `${Math.round(seconds / 86400)} days`;
+
+/** Events that come all the time and are shown as figures, not as something that happened. */
+export const REPORTS = ["device.heartbeat", "app.use"];
+
+/** Says how an event is to be taken, the event in a few words, and whether these are all it has. */
 export function tell(event) {
   const { kind, app, data } = event;
   const state = data.state ?? "";
@@ -175,6 +207,7 @@ export function tell(event) {
     case "app.state": return [tone(state), `${app} ${state}${data.reason ? `: ${data.reason}` : ""}`];
     case "app.log": return [tone(data.level), `${app}: ${data.text}`];
     case "device.log": return [tone(data.level), data.text];
+    case "app.use": return ["", `${app} took ${data.instructions} instructions, ${data.peak} of ${data.budget} in one call`];
     case "app.event": return ["", `${app} published ${data.topic}${data.text ? `: ${data.text}` : ""}`];
     case "app.not-restored": return ["bad", `${app} did not come back: ${data.reason}`];
     case "alert.raised": return ["bad", `alert: ${data.text}`];
@@ -183,15 +216,23 @@ export function tell(event) {
     case "lab.log": return [tone(data.level), `${data.component}: ${data.text}`];
     default: {
       const rest = Object.entries(data).filter(([key, value]) => key !== "request" && value !== null && value !== "" && typeof value !== "object");
-      return ["", `${kind.replace(".", " ")} ${rest.map(([key, value]) => `${key}=${value}`).join(" ")}`.trim()];
+      return ["", `${kind.replace(".", " ")} ${rest.map(([key, value]) => `${key}=${short(value)}`).join(" ")}`.trim(), true];
     }
   }
 }
 
-/** A curve in a box: uPlot, if it was fetched. */
-export function plot(title, unit, format = (value) => number(value), whole = false) {
+export const MINUTES = 15; // lab/readings.py
+const HEIGHT = 170;
+const decimals = (step) => Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
+
+/**
+ * A curve in a box: uPlot, if it was fetched.
+ * `format` says a value, and the axis where it is given; `whole`: it counts things; `stepped`: a value holds until the next;
+ * `span`: how many seconds are shown.
+ */
+export function plot(title, unit, { format, whole = false, stepped = false, span = MINUTES * 60 } = {}) {
   const value = h("span", {}, "–");
-  const box = h("div", {});
+  const box = h("div", { className: "canvas" });
   const element = h("div", { className: "plot" }, h("h3", {}, title, value), box);
   if (!window.uPlot) return { element, push() {}, set() {} };
   // light-dark() is resolved by an element that uses it.
@@ -199,21 +240,27 @@ export function plot(title, unit, format = (value) => number(value), whole = fal
   const colour = (name) => { probe.style.color = `var(${name})`; element.append(probe); const found = getComputedStyle(probe).color; probe.remove(); return found; };
   const data = [[], []];
   let chart = null;
+  const ticks = (_chart, splits, _axis, _space, step) => splits.map((split) => format ? format(split) : split.toFixed(decimals(step)));
+  const range = (_chart, low, high) => {
+    if (whole) return [0, high + 1];
+    const room = low === high ? Math.max(Math.abs(low) * .02, 1) : (high - low) * .1;
+    return [low >= 0 ? Math.max(low - room, 0) : low - room, high + room];
+  };
   const draw = () => {
     if (!box.isConnected) return;
     const now = data[1].at(-1);
-    value.textContent = now === undefined || now === null ? "–" : `${format(now)} ${unit}`;
+    value.textContent = now === undefined || now === null ? "–" : `${format ? format(now) : number(now)} ${unit}`;
     if (data[0].length < 2) return; // one point has no time axis
     if (!chart) {
       const axis = { stroke: () => colour("--muted"), grid: { stroke: () => colour("--line"), width: 1 }, ticks: { show: false }, font: "12px sans-serif" };
       chart = new window.uPlot({
-        width: Math.max(box.clientWidth, 200), height: 170, legend: { show: false }, cursor: { y: false }, padding: [8, 8, 0, 0],
-        axes: [{ ...axis, space: 76, size: 34, values: (_chart, splits) => splits.map(clock) }, { ...axis, size: 66, incrs: whole ? [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000] : undefined, values: (_chart, splits) => splits.map((split) => format(split)) }],
-        series: [{}, { stroke: () => colour("--accent"), width: 2, points: { show: false }, spanGaps: true }],
-        scales: { y: { range: (_chart, low, high) => whole ? [0, high + 1] : low === high ? [low - 1, high + 1] : [low - (high - low) * .1, high + (high - low) * .1] } },
+        width: Math.max(box.clientWidth, 200), height: HEIGHT, legend: { show: false }, cursor: { y: false }, padding: [8, 24, 0, 0],
+        axes: [{ ...axis, space: 76, size: 34, values: (_chart, splits) => splits.map(clock) }, { ...axis, size: 66, incrs: whole ? [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000] : undefined, values: ticks }],
+        series: [{}, { stroke: () => colour("--accent"), width: 2, points: { show: false }, spanGaps: true, paths: stepped ? window.uPlot.paths.stepped({ align: 1 }) : undefined }],
+        scales: { y: { range } },
       }, data, box);
       chart.root.setAttribute("role", "img");
-      new ResizeObserver(() => chart.setSize({ width: Math.max(box.clientWidth, 200), height: 170 })).observe(box);
+      new ResizeObserver(() => chart.setSize({ width: Math.max(box.clientWidth, 200), height: HEIGHT })).observe(box);
       document.addEventListener("theme", () => chart.redraw(false, true));
     } else {
       chart.setData(data);
@@ -224,9 +271,9 @@ export function plot(title, unit, format = (value) => number(value), whole = fal
     element,
     push(time, reading) {
       data[0].push(time); data[1].push(reading);
-      if (data[0].length > 2000) { data[0].shift(); data[1].shift(); }
+      while (data[0][0] < time - span) { data[0].shift(); data[1].shift(); }
       draw();
     },
-    set(times, readings) { data[0] = times; data[1] = readings; draw(); },
+    set(times, readings) { data[0] = [...times]; data[1] = [...readings]; draw(); },
   };
 }

@@ -1,5 +1,5 @@
 // One board: its picture, its sensors, its apps, what it says.
-import { $, action, api, asEvent, badge, bytes, clock, failed, fill, follow, h, may, number, operate, plot, quote, submit, table, tell, tone } from "/static/core.js";
+import { $, action, ago, api, appName, asEvent, badge, bytes, clock, day, failed, fill, follow, h, isPackage, may, number, operate, plot, quote, REPORTS, submit, table, tell, tone, use } from "/static/core.js";
 import { Board } from "/static/board.js";
 import { signer } from "/static/sign.js";
 
@@ -11,11 +11,12 @@ let device = null;
 // -- what it is
 
 function show(next) {
-  device = next;
+  device = { ...device, ...next }; // of one that was forgotten only that is told
   $("state").textContent = device.state;
   $("state").className = `state ${tone(device.state)}`;
-  const facts = [device.board, device.engine, device.firmware && `firmware ${device.firmware}`, device.boots && `${device.boots} ${device.boots === 1 ? "boot" : "boots"}`, device.boot_reason && `last: ${device.boot_reason}`, device.connect_ms && `connected after ${Math.round(device.connect_ms)} ms`];
-  $("about").textContent = facts.filter(Boolean).join(" · ");
+  $("about").textContent = [device.board, device.engine, device.development && "takes unsigned apps"].filter(Boolean).join(" · ");
+  showFacts();
+  document.querySelector(".head [aria-label=Power]")?.toggleAttribute("hidden", device.state === "forgotten");
   const powered = ["connected", "paused", "booting", "disconnected", "unreachable"].includes(device.state) && device.pid !== null;
   if (may("operator")) {
     $("power").hidden = powered || device.engine === "serial";
@@ -31,12 +32,35 @@ function showApps(apps) {
     fill($("apps"), h("p", { className: "muted" }, "No app runs here. ", h("a", { href: "/wizard" }, "Write one"), "."));
     return;
   }
-  fill($("apps"), table("Apps", ["App", "State", "Module", "Memory", "Why", ""], apps.map((app) => [
+  fill($("apps"), table("Apps", ["App", "State", "Module", "Memory", "Instructions of one call, at most", "In all", "Why", ""], apps.map((app) => [
     [h("strong", {}, app.name), app.version ? h("span", { className: "muted small" }, ` ${app.version}`) : null],
-    badge(app.state), bytes(app.size), bytes(app.memory), app.reason || "",
+    badge(app.state), bytes(app.size), bytes(app.memory), use(app), app.instructions === null ? "" : app.instructions.toLocaleString(), app.reason || "",
     may("operator") ? h("button", { type: "button", className: "small", "aria-label": `Stop ${app.name}`, onclick: () => stop(app.name) }, "Stop") : "",
   ])));
 }
+
+// -- facts
+
+let beat = null; // the last heartbeat
+let certificate = null;
+function showFacts() {
+  const now = Date.now() / 1000;
+  const here = device.state === "connected";
+  const labels = Object.entries(device.labels).map(([key, value]) => value ? `${key}=${value}` : key);
+  const facts = [
+    ["Last heard", device.last_seen ? `${ago(now - Math.max(device.last_seen, beat?.time ?? 0))} ago` : "–"],
+    ["Up for", here && beat ? ago(beat.data.uptime / 1000 + now - beat.time) : "–"],
+    ["Boots", `${device.boots}, the last one by ${device.boot_reason || "nobody"}${device.boot_detail ? `: ${device.boot_detail}` : ""}`],
+    ["Connected after", device.connect_ms ? `${Math.round(device.connect_ms)} ms` : "–"],
+    ["Firmware", device.firmware ? [device.firmware, " ", h("code", { className: "muted" }, device.build_id.slice(0, 12))] : "–"],
+    ["Certificate", certificate ? [h("code", {}, certificate.serial.slice(0, 12)), certificate.revoked ? " revoked" : ` until ${day(certificate.expires)}`] : "–"],
+    ["App memory", device.memory ? `${bytes(device.memory_free)} of ${bytes(device.memory)} free` : "–"],
+    ["Frames lost", beat ? String(beat.data.frames_dropped) : "–"],
+    ["Labels", labels.length ? h("span", { className: "chips" }, labels.map((label) => h("span", { className: "chip" }, label))) : "none"],
+  ];
+  fill($("facts"), facts.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
+}
+setInterval(() => { if (device) showFacts(); }, 1000);
 
 const stop = (name) => api("DELETE", `${base}/apps/${quote(name)}`).catch(failed);
 
@@ -63,7 +87,7 @@ function showParts({ parts, quantities }) {
     const control = controls.get(quantity.name);
     if (!control) continue;
     control.set(quantity.value);
-    control.curve?.push(Date.now() / 1000, quantity.value);
+    control.push(quantity.value);
   }
   for (const [name, part] of Object.entries(parts)) {
     const select = document.querySelector(`[data-fault="${CSS.escape(name)}"]`);
@@ -92,7 +116,8 @@ function build(parts, quantities, shape) {
       own.map((quantity) => row(quantity, curves)));
   });
   fill($("sensors"), sections.length ? sections : h("p", { className: "muted" }, "This board has no simulated sensors."));
-  if (window.uPlot) { fill($("plots"), curves, memory.element); memory.first(); }
+  if (window.uPlot) fill($("sensed"), curves);
+  controls.forEach((control, name) => control.begin(past.quantities[name] ?? []));
   $("sensors").dataset.shape = shape;
 }
 
@@ -111,10 +136,12 @@ function row(quantity, curves) {
   };
   slider.addEventListener("input", () => { const value = Number(number(at.from(Number(slider.value)), 5)); input.value = value; slider.setAttribute("aria-valuetext", `${value} ${quantity.unit}`); send(value); });
   input.addEventListener("change", () => { slider.value = at.to(Number(input.value)); send(Number(input.value)); });
-  const curve = quantity.unit ? plot(`${quantity.name.split(".")[0]} ${words.toLowerCase()}`, quantity.unit) : null;
+  const curve = quantity.unit ? plot(`${quantity.name.split(".")[0]} ${words.toLowerCase()}`, quantity.unit, { stepped: true }) : null;
   if (curve) curves.push(curve.element);
+  let latest = null;
   controls.set(quantity.name, {
-    curve,
+    begin(course) { curve?.set(course.map(([at]) => at), course.map(([, value]) => value)); },
+    push(value = latest) { latest = value; if (value !== null) curve?.push(Date.now() / 1000, value); },
     set(value) {
       if (document.activeElement === slider || document.activeElement === input) return;
       slider.value = at.to(value);
@@ -125,27 +152,44 @@ function row(quantity, curves) {
   return h("div", { className: "quantity" }, h("label", { htmlFor: field }, words), slider, h("div", { className: "value" }, input, h("span", {}, quantity.unit)));
 }
 
+// A value holds until it changes: its curve goes on.
+setInterval(() => controls.forEach((control) => control.push()), 5000);
+
 // -- plots of what it reports
 
-const memory = plot("free app memory", "", (value) => bytes(Math.round(value)));
-memory.first = () => { if (device.memory) memory.push(Date.now() / 1000, device.memory_free); };
-const published = new Map();
+let past = { quantities: {}, events: [] };
+const reported = new Map();
+const used = new Map(); // app: its last report
+
+function report(name, unit, time, value, options) {
+  if (!window.uPlot) return;
+  if (!reported.has(name)) {
+    if (reported.size >= 16) return;
+    reported.set(name, plot(name, unit, options));
+    $("reported").append(reported.get(name).element);
+  }
+  reported.get(name).push(time, value);
+}
 
 function note(event) {
-  if (event.kind === "device.heartbeat") memory.push(event.time, event.data.memory_free);
-  if (event.kind !== "app.event" || !window.uPlot) return;
-  let values;
-  try { values = JSON.parse(event.data.text ?? ""); } catch { return; }
-  if (typeof values === "number") values = { "": values };
-  for (const [key, value] of Object.entries(values ?? {})) {
-    if (typeof value !== "number") continue;
-    const name = [event.app, event.data.topic, key].filter(Boolean).join(" ");
-    if (!published.has(name)) {
-      if (published.size >= 12) return;
-      published.set(name, plot(name, ""));
-      $("plots").append(published.get(name).element);
+  const { app, data, kind, time } = event;
+  if (kind === "device.heartbeat") {
+    beat = event;
+    report("free app memory", "", time, data.memory_free, { format: (value) => bytes(Math.round(value)) });
+  } else if (kind === "app.use") {
+    const before = used.get(app);
+    used.set(app, event);
+    // Counted anew since it was loaded: no rate over that.
+    if (before && data.instructions >= before.data.instructions && time > before.time) {
+      report(`${app} instructions`, "/s", time, (data.instructions - before.data.instructions) / (time - before.time), { format: (value) => number(value, 3) });
     }
-    published.get(name).push(event.time, value);
+  } else if (kind === "app.event") {
+    let values;
+    try { values = JSON.parse(data.text ?? ""); } catch { return; }
+    if (typeof values === "number") values = { "": values };
+    for (const [key, value] of Object.entries(values ?? {})) {
+      if (typeof value === "number") report([app, data.topic, key].filter(Boolean).join(" "), "", time, value);
+    }
   }
 }
 
@@ -153,7 +197,7 @@ function note(event) {
 
 function addEvent(event) {
   const said = event.kind === "lab.log" && !["warning", "error"].includes(event.data.level);
-  if (event.kind === "device.heartbeat" || said || event.device !== id) return;
+  if (REPORTS.includes(event.kind) || said || event.device !== id) return;
   const [kind, words] = tell(event);
   $("timeline").prepend(h("li", {}, h("time", {}, clock(event.time)), h("i", { className: `dot ${kind}` }), h("span", {}, words)));
   while ($("timeline").children.length > 200) $("timeline").lastChild.remove();
@@ -191,8 +235,7 @@ const sign = signer($("key"), $("key-status"));
 async function flash(file) {
   const status = $("drop-status"), bar = $("drop-progress");
   if (!file) return;
-  const packed = file.name.endsWith(".lab"); // names its app itself, and is signed
-  const name = file.name.replace(/\.(wasm|lab)$/i, "").replace(/[^A-Za-z0-9._-]/g, "-").slice(0, 32) || "app";
+  const packed = isPackage(file), name = appName(file);
   bar.hidden = false; bar.value = 0;
   status.className = ""; status.textContent = `Sending ${file.name} (${bytes(file.size)})…`;
   try {
@@ -215,14 +258,21 @@ $("module")?.addEventListener("change", (event) => { flash(event.target.files[0]
 
 // -- begin
 
+// The one certificate whose name comes after all names before this device's.
+const before = `${id.slice(0, -1)}${String.fromCharCode(id.charCodeAt(id.length - 1) - 1)}\uffff`;
 try {
-  await refresh();
+  const [, history, issued] = await Promise.all([refresh(), api("GET", `${base}/history`), api("GET", `certificates?limit=1&after=${quote(before)}`)]);
+  past = history;
+  certificate = issued.certificates.find((each) => each.device === id) ?? null;
+  past.events.forEach(note);
+  showFacts();
   if (device.state !== "off") showParts(await api("GET", `${base}/parts`).catch(() => ({ parts: {}, quantities: [] })));
-  const { lines } = await api("GET", `logs?device=${quote(id)}&limit=60`);
+  const { lines } = await api("GET", `logs?device=${quote(id)}&limit=200`);
   lines.reverse().map(asEvent).forEach(addEvent);
 } catch (error) { failed(error); }
 if (may("operator") && device?.pid !== null) listen();
 follow({
+  again: refresh,
   device: (next) => { if (next.id === id) { const was = device?.state; show(next); if (may("operator") && next.state === "connected" && was !== "connected" && !line) listen(); } },
   parts: showParts,
   event: (event) => {

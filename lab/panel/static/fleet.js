@@ -1,5 +1,5 @@
 // Every device, live.
-import { $, api, action, badge, bytes, failed, fill, follow, h, may, operate, quote, submit } from "/static/core.js";
+import { $, api, action, badge, bytes, failed, fill, follow, h, may, meter, operate, quote, submit } from "/static/core.js";
 
 const devices = new Map();
 const strips = new Map();
@@ -18,19 +18,12 @@ function strip(name) {
   return row;
 }
 
-function meter(used, all) {
-  const share = all ? Math.min(used / all, 1) : 0;
-  return h("div", { className: "meter" },
-    h("span", {}, h("span", {}, "app memory"), h("span", {}, `${bytes(used)} of ${bytes(all)}`)),
-    h("svg:svg", { viewBox: "0 0 100 6", preserveAspectRatio: "none", "aria-hidden": "true" }, h("svg:rect", { width: share * 100, height: 6 })));
-}
-
 function card(device) {
   const apps = device.apps ?? [];
   return h("a", { className: "card device", href: `/devices/${quote(device.id)}`, "data-device": device.id },
     h("div", { className: "top" }, h("div", {}, h("strong", {}, device.id), h("p", { className: "muted small" }, `${device.board} · ${device.engine}`)), badge(device.state)),
     strip(device.id),
-    device.memory ? meter(device.memory - device.memory_free, device.memory) : null,
+    device.memory ? meter("app memory", `${bytes(device.memory - device.memory_free)} of ${bytes(device.memory)}`, 1 - device.memory_free / device.memory) : null,
     h("div", { className: "chips" }, apps.length
       ? apps.map((app) => h("span", { className: `chip ${app.state === "failed" ? "bad" : ""}` }, `${app.name}${app.state === "running" ? "" : ` (${app.state})`}`))
       : h("span", { className: "muted small" }, "no apps")));
@@ -104,13 +97,16 @@ submit($("boot-form"), async () => {
 
 // -- begin, now that every button works
 
-try {
+async function load() {
   const found = await api("GET", "devices");
+  devices.clear();
   found.devices.forEach(take);
   draw();
-} catch (error) { failed(error); }
+}
+try { await load(); } catch (error) { failed(error); }
 follow({
   device: take,
+  again: load,
   parts: takeParts,
   event: (event) => document.dispatchEvent(new CustomEvent("lab-event", { detail: event })),
 }, { watch: [...devices.keys()].slice(0, WATCHED).join(",") });

@@ -1,5 +1,5 @@
 // One query over all that was said.
-import { $, api, clock, failed, fill, h, submit } from "/static/core.js";
+import { $, api, asEvent, clock, failed, fill, h, short, submit, tell } from "/static/core.js";
 
 const form = $("query");
 const wanted = new URLSearchParams(location.search);
@@ -7,12 +7,13 @@ for (const field of form.elements) if (field.name && wanted.has(field.name)) fie
 let next = null;
 
 function row(line) {
-  const fields = Object.entries(line.fields).filter(([, value]) => value !== null && value !== "").map(([key, value]) => `${key}=${typeof value === "object" ? JSON.stringify(value) : value}`).join(" ");
+  const [, words, whole] = tell(asEvent(line));
+  const fields = Object.entries(line.fields).filter(([, value]) => value !== null && value !== "").map(([key, value]) => `${key}=${typeof value === "object" ? JSON.stringify(value) : short(value)}`).join(" ");
   return h("div", { className: "line" },
     h("time", { title: new Date(line.time * 1000).toISOString() }, clock(line.time)),
     h("span", { className: `level ${line.level}` }, line.level),
     h("span", {}, [line.component, line.device, line.app].filter(Boolean).join(" · ")),
-    h("span", { className: "text" }, line.text, fields ? h("span", { className: "fields" }, ` ${fields}`) : null),
+    h("span", { className: "text" }, line.kind.endsWith(".log") ? line.text : words, fields && !whole ? h("span", { className: "fields" }, ` ${fields}`) : null),
     line.request ? h("button", { type: "button", className: "chip", title: "All of this request", "aria-label": `All of request ${line.request.slice(0, 8)}`, onclick: () => { form.reset(); form.elements.request.value = line.request; form.requestSubmit(); } }, line.request.slice(0, 8)) : h("span"));
 }
 

@@ -3,10 +3,10 @@ import { $, api, bytes, clock, failed, fill, follow, h, may, number, plot, quote
 
 const graphs = [
   ["Connected devices", "", "connected", (value) => String(Math.round(value))],
-  ["Events", "/s", "events_per_second", (value) => number(value, 3)],
+  ["Events", "/s", "events_per_second", (value) => number(value, 2)],
   ["CPU of the lab", "%", "cpu_percent", (value) => value.toFixed(0)],
   ["Memory of the lab", "", "memory_bytes", (value) => bytes(Math.round(value))],
-].map(([title, unit, key, format]) => ({ key, curve: plot(title, unit, format, key === "connected") }));
+].map(([title, unit, key, format]) => ({ key, curve: plot(title, unit, { format, whole: key === "connected", span: 3600 }) }));
 
 async function showAlerts() {
   const { alerts } = await api("GET", "alerts");
@@ -54,12 +54,16 @@ submit($("webhook-form"), async () => {
   await showWebhooks();
 });
 
-try {
-  if (window.uPlot) fill($("graphs"), graphs.map(({ curve }) => h("div", { className: "card" }, curve.element)));
+async function load() {
   const [{ samples }] = await Promise.all([api("GET", "history"), showAlerts(), showHealth(), showPlugins(), showWebhooks()]);
   for (const { key, curve } of graphs) curve.set(samples.map((sample) => sample.time), samples.map((sample) => sample[key]));
+}
+try {
+  if (window.uPlot) fill($("graphs"), graphs.map(({ curve }) => h("div", { className: "card" }, curve.element)));
+  await load();
 } catch (error) { failed(error); }
 follow({
+  again: load,
   sample: (sample) => { graphs.forEach(({ key, curve }) => curve.push(sample.time, sample[key])); showHealth().catch(failed); },
   event: (event) => {
     document.dispatchEvent(new CustomEvent("lab-event", { detail: event }));

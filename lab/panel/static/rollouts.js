@@ -1,5 +1,6 @@
 // Rollouts, with the progress of every device, and two versions side by side.
-import { $, action, api, badge, bytes, clock, failed, fill, follow, h, may, number, quote, submit, table } from "/static/core.js";
+import { $, action, api, appName, badge, bytes, clock, failed, fill, follow, h, isPackage, may, number, quote, submit, table } from "/static/core.js";
+import { signer } from "/static/sign.js";
 
 const TONES = { confirmed: "ok", transferring: "warn", trial: "warn", "rolled-back": "bad", failed: "bad" };
 const rollouts = new Map();
@@ -50,7 +51,7 @@ function card(rollout) {
         state === "running" ? act(id, "pause", "Pause") : null,
         state === "paused" ? act(id, "resume", "Resume") : null,
         ["running", "paused"].includes(state) ? act(id, "abort", "Abort", "danger") : null) : null),
-    rollout.reason ? h("p", { className: `notice ${state === "paused" ? "bad" : ""}` }, rollout.reason) : null,
+    rollout.reason ? h("p", { className: `notice ${["paused", "failed"].includes(state) ? "bad" : ""}` }, rollout.reason) : null,
     h("div", {}, bar(rollout.counts, rollout.total)),
     rollout.arms?.b ? h("div", { className: "arms" }, Object.entries(rollout.arms).map(([name, figures]) => arm(name, figures))) : null,
     rollout.devices ? h("details", { open: rollout.total <= 12 }, h("summary", {}, `${rollout.total} ${rollout.total === 1 ? "device" : "devices"}`),
@@ -92,19 +93,27 @@ async function loadPackages() { packages = new Map((await api("GET", "packages")
 const dialog = $("start-dialog");
 action($("start"), async () => {
   await loadPackages();
-  const options = () => [...packages.values()].map((each) => h("option", { value: each.id }, `${version(each.id)} (${each.id.slice(0, 8)})`));
+  const options = () => [...packages.values()].map((each) => h("option", { value: each.id }, `${version(each.id)} · ${each.signed ? `number ${each.sequence}, by ${each.publisher}` : "unsigned"}`));
   fill($("r-package"), packages.size ? options() : h("option", { value: "" }, "none kept yet: choose a file"));
   fill($("r-other"), h("option", { value: "" }, "nothing"), options());
   $("r-package").required = packages.size > 0;
   dialog.showModal();
+});
+const sign = signer($("r-key"), $("r-key-status"));
+$("r-file")?.addEventListener("change", (event) => {
+  const [file] = event.target.files;
+  $("r-signing").hidden = !file || isPackage(file); // a package was signed where it was made
+  $("r-package").required = packages.size > 0 && !file;
 });
 $("start-cancel")?.addEventListener("click", () => dialog.close());
 submit($("start-form"), async () => {
   const [file] = $("r-file").files;
   let chosen = $("r-package").value;
   if (file) {
-    const name = file.name.endsWith(".lab") ? "" : `?name=${quote(file.name.replace(/\.wasm$/i, ""))}`;
-    chosen = (await api("POST", `packages${name}`, await file.arrayBuffer())).id;
+    const content = new Uint8Array(await file.arrayBuffer());
+    const name = appName(file);
+    chosen = isPackage(file) ? (await api("POST", "packages", content)).id
+      : (await api("POST", `packages?name=${quote(name)}`, await sign(name, content, $("r-version").value.trim()))).id;
   }
   if (!chosen) throw new Error("choose a package, or a file");
   const value = (id) => Number($(id).value);
@@ -119,14 +128,16 @@ submit($("start-form"), async () => {
 
 // -- begin, now that every button works
 
-try {
+async function load() {
   await loadPackages();
   const found = (await api("GET", "rollouts")).rollouts;
   for (const rollout of found) rollouts.set(rollout.id, rollout);
   draw();
   await Promise.all(found.slice(0, 10).map(({ id }) => api("GET", `rollouts/${id}`).then(take)));
-} catch (error) { failed(error); $("rollouts").setAttribute("aria-busy", "false"); }
+}
+try { await load(); } catch (error) { failed(error); $("rollouts").setAttribute("aria-busy", "false"); }
 follow({
+  again: load,
   event: (event) => {
     document.dispatchEvent(new CustomEvent("lab-event", { detail: event }));
     if (event.kind.startsWith("rollout.")) loadPackages().then(() => refresh(event.data.rollout)).catch(failed);

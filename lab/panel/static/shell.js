@@ -1,5 +1,5 @@
 // The frame of every page: menu, theme, whether the lab is there, how many alerts stand.
-import { $, api, action, follow, may, toast } from "/static/core.js";
+import { $, api, action, failed, follow, may, toast } from "/static/core.js";
 
 const root = document.documentElement;
 const dark = () => (root.dataset.theme ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
@@ -30,6 +30,8 @@ for (const needed of ["operator", "admin"]) {
 document.addEventListener("live", (event) => {
   $("live").className = `live ${event.detail ? "on" : "off"}`;
   $("live").lastElementChild.textContent = event.detail ? "live" : "no connection, trying again";
+  $("away").hidden = event.detail;
+  if (event.detail) countAlerts().catch(failed);
 });
 
 async function countAlerts() {
@@ -39,10 +41,9 @@ async function countAlerts() {
   count.textContent = alerts.length;
   count.setAttribute("aria-label", `${alerts.length} alerts`);
 }
-countAlerts();
 document.addEventListener("lab-event", ({ detail }) => {
   if (!detail.kind.startsWith("alert.")) return;
-  countAlerts();
+  countAlerts().catch(failed);
   if (detail.kind === "alert.raised") toast(detail.data.text);
 });
 // A page that follows the lab itself passes events on; the others follow it here.

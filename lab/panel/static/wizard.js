@@ -147,6 +147,7 @@ action($("deploy"), async () => {
 });
 
 follow({
+  again: async () => { for (const device of (await api("GET", "devices")).devices) devices.set(device.id, device); if (!$("step-4").hidden) showTargets(); },
   device: (device) => { devices.set(device.id, device); if (!$("step-4").hidden) showTargets(); },
   event: (event) => document.dispatchEvent(new CustomEvent("lab-event", { detail: event })),
 });

@@ -77,7 +77,8 @@ async def find_logs(
         fields=fields,
         text=text,
     )
-    return {"lines": [_line(event) for event in found], "next": found[-1].sequence if len(found) == limit else None}
+    following = found[-1].sequence if len(found) == limit else None
+    return {"lines": [_line(event) for event in found], "next": following}
 
 
 def _line(event: Event) -> Json:

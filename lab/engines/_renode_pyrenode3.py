@@ -173,7 +173,7 @@ def interpreter() -> str:
 @functools.cache
 def version(python: str) -> str:
     """Return the version of pyrenode3 that an interpreter has; empty if it has none."""
-    ask = "import pyrenode3, importlib.metadata as known; print(known.version('pyrenode3'))"
+    ask = "import pyrenode3; from pyrenode3.__about__ import __version__; print(__version__)"
     try:
         asked = subprocess.run(
             [python, "-c", ask],

@@ -5,10 +5,12 @@ Every test runs with each way to control Renode; where pyrenode3 is not installe
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
 import subprocess
+import xmlrpc.client
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,9 +21,9 @@ from anyio.abc import ByteReceiveStream
 
 from lab import boards, paths
 from lab.engines import Launch
-from lab.engines._renode_pool import CONTROLS
+from lab.engines._renode_pool import CONTROLS, Pool
 from lab.engines._renode_pyrenode3 import interpreter
-from lab.engines.renode import RenodeEngine, RenodeMachine
+from lab.engines.renode import RenodeEngine, RenodeMachine, _version, program
 from lab.engines.renode_control import RenodeError
 from lab.errors import LabError, MissingError, UsageError
 
@@ -37,6 +39,7 @@ pytestmark = [
     ),
 ]
 
+VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "renode.json").read_text("utf-8"))
 FIRMWARE = Path(__file__).parents[2] / "renode" / "tests" / "firmware"
 COMPILER = ["arm-none-eabi-gcc", "-mcpu=cortex-m4", "-mthumb", "-O1", "-ffreestanding", "-nostartfiles"]
 BOARD = boards.load("stm32f746g_disco")
@@ -82,6 +85,30 @@ async def machines(
     for machine in started:
         ended = await machine.stop()
         assert ended.asked
+
+
+async def test_the_answers_that_are_recorded(control: str, tmp_path: Path) -> None:
+    """What tests without Renode rely on is what it says."""
+    version, recorded = _version(program()), tuple(VECTORS["renode"])
+    if version != recorded:
+        pytest.skip(f"the answers are those of Renode {recorded}, and this is {version}")
+    pool = await Pool.start(control, program(), tmp_path)
+    try:
+        for row in VECTORS["answers"]:
+            if "said" in row:
+                assert await pool.control.execute(row["command"], row["machine"]) == row["said"]
+                if "RunFor" in row["command"]:
+                    time = await pool.control.virtual_seconds("recorded")
+                    assert time == VECTORS["time"]["seconds"]
+                continue
+            with pytest.raises(RenodeError) as caught:
+                await pool.control.execute(row["command"], row["machine"])
+            assert caught.value.message.endswith(f": {row['refused']}")
+        asked = xmlrpc.client.dumps(("ExecuteCommand", ["version"]), "run_keyword")
+        (answer,), _ = xmlrpc.client.loads(await pool.control.keyword(asked))
+        assert answer["status"] == "PASS"
+    finally:
+        await pool.close()
 
 
 async def line(stream: ByteReceiveStream) -> bytes:

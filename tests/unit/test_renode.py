@@ -13,13 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab import boards, paths
+from lab import boards, paths, zephyr
 from lab.engines import Launch
 from lab.engines.renode import program, script, start_of
 from lab.engines.renode_control import checked_name, quoted
 from lab.errors import MissingError, UsageError
 
 BOARDS = [board for board in boards.boards() if board.engine == "renode"]
+PLATFORMS = sorted(paths.data("platforms").glob("*.repl"))
 STREAMS = {"console": "c", "link": "l", "simbus": "s"}
 STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 """A string, as Renode's tokenizer has it."""
@@ -96,15 +97,78 @@ def test_a_board_s_platform_holds_what_the_board_names(board: boards.Board) -> N
     for path in board.renode.parts.values():
         bus, part = path.split(".")
         assert re.search(rf"^{part}: [\w.]+ @ {bus}\b", text, re.MULTILINE), path
+
+
+def _platform(file: Path) -> str:
+    text = re.sub(r"//.*", "", file.read_text("utf-8"))
+    for used in re.findall(r'^using "\./([^"]+)"', text, re.MULTILINE):
+        text += _platform(file.parent / used)
+    return text
+
+
+@pytest.mark.parametrize("file", PLATFORMS, ids=lambda file: file.stem)
+def test_a_platform_names_only_what_it_has(file: Path) -> None:
+    """Renode would say so too, but at the start of a board, and not where it is not installed."""
+    text = _platform(file)
+    names = re.findall(r"^(\w+):", text, re.MULTILINE)
+    made = re.findall(r"^(\w+): [\w.]+ @", text, re.MULTILINE)
+    assert len(made) == len(set(made)), "a name is given twice"
+    known = {*names, "sysbus", "none", "true", "false"}
+    named = [
+        *re.findall(r"@ (?:\{ )?(\w+)", text),  # where it is
+        *re.findall(r"-> (\w+)", text),  # what a line leads to
+        *re.findall(r"^    \w+: ([A-Za-z]\w*)$", text, re.MULTILINE),  # what it is given
+    ]
+    assert set(named) <= known
     assert "http" not in text
     assert "PythonPeripheral" not in text
 
 
-def _platform(file: Path) -> str:
-    text = file.read_text("utf-8")
-    for used in re.findall(r'^using "\./([^"]+)"', text, re.MULTILINE):
-        text += _platform(file.parent / used)
-    return text
+@pytest.mark.parametrize("file", PLATFORMS, ids=lambda file: file.stem)
+def test_a_platform_gives_our_models_what_they_take(file: Path) -> None:
+    models = {
+        f"{space}.{name}": re.findall(r"(\w+)(?: = [^,]+)?(?:,|$)", parameters)
+        for source in sorted(paths.data("renode").rglob("*.cs"))
+        for space, body in re.findall(
+            r"^namespace Antmicro\.Renode\.Peripherals\.(\w+)\n(.*?)^}",
+            source.read_text("utf-8"),
+            re.M | re.S,
+        )
+        for name, parameters in re.findall(r"^        public (\w+)\((.*?)\)(?: :|\n)", body, re.M | re.S)
+    }
+    ours = {full.rpartition(".")[2]: full for full in models}
+    for entry in re.split(r"\n(?=\w)", _platform(file)):
+        made = re.match(r"\w+: ([\w.]+) @", entry)
+        if made is None or made[1].rpartition(".")[2] not in ours:
+            continue
+        assert made[1] in models, f"{made[1]} is {ours[made[1].rpartition('.')[2]]}"
+        # What begins with a capital is a property, which Renode's own class may have.
+        assert set(re.findall(r"^    ([a-z]\w*): ", entry, re.MULTILINE)) <= set(models[made[1]]), entry
+
+
+@pytest.mark.parametrize(
+    "board", [board for board in BOARDS if board.renode and board.renode.parts], ids=lambda b: b.name
+)
+def test_the_firmware_s_pins_are_the_platform_s(board: boards.Board) -> None:
+    assert board.renode is not None
+    target = zephyr.targets()[board.firmware or ""].replace("/", "_")
+    overlay = (paths.data("zephyr-app") / "boards" / f"{target}.overlay").read_text("utf-8")
+    text = _platform(paths.data("platforms") / board.renode.platform)
+    [wires] = re.findall(r"zephyr,user \{(.*?)\};", overlay, re.DOTALL)
+    pins = re.findall(r"(\w+)-gpios = <&gpio(\w) (\d+)", wires)
+    assert {part for part, _, _ in pins} == {"dht22", "buzzer", "fan", "relay", "button"}
+    for part, letter, pin in pins:
+        port, name = board.renode.parts[part].split(".")
+        assert port in (f"gpioPort{letter.upper()}", f"gpio{letter}", "gpio")
+        assert re.search(rf"^{name}: [\w.]+ @ {port} {pin}$", text, re.MULTILINE), part
+        to_the_part = rf"^{port}:\n(?:    .*\n)*?    {pin} -> {name}@0$"
+        from_the_part = rf"^{name}: .*\n(?:    .*\n)*?    (?:Data )?-> {port}@{pin}$"
+        for line in {"button": [from_the_part], "dht22": [to_the_part, from_the_part]}.get(
+            part, [to_the_part]
+        ):
+            assert re.search(line, text, re.MULTILINE), part
+    [leds] = [part.settings["count"] for part in board.parts if part.kind == "ws2812"]
+    assert f"chain-length = <{leds}>" in overlay
 
 
 def test_a_template_s_mistake_is_said(tmp_path: Path) -> None:

@@ -145,27 +145,28 @@ class Device:
         :raises UsageError: what runs it cannot be kept.
         :raises LabError: it has ended, or cannot be written.
         """
-        if not isinstance(self.machine, Keepable):
+        machine = self.machine
+        if not isinstance(machine, Keepable):
             raise UsageError(
                 f"{self.id} runs in engine '{self.board.engine}', which has no snapshots",
                 hint="Boards in QEMU and in Renode have them: lab boards",
             )
         self.bridge.hold()
         try:
-            await self._rest()
-            await self.machine.save(folder)
+            await self._freeze(machine)
+            await machine.save(folder)
             parts = {"parts": self.peripherals.save(), "unanswered": self.simbus.unanswered}
             (folder / _PARTS).write_bytes(cbor2.dumps(parts))
         finally:
             self.simbus.release()
+            with anyio.CancelScope(shield=True):
+                if self.exit is None:
+                    await machine.thaw()
             if not self.paused:
-                with anyio.CancelScope(shield=True):
-                    if self.exit is None:
-                        await self.machine.resume()
                 self.bridge.release()
 
-    async def _rest(self) -> None:
-        """Pause the machine at a moment when it has heard all that was said to it on its simbus.
+    async def _freeze(self, machine: Keepable) -> None:
+        """Freeze the machine at a moment when it has heard all that was said to it on its simbus.
 
         It may wait for an answer, for it asks again when it goes on; but half an answer would be lost to it.
         In Renode the parts are asked in the middle of an instruction, and have answered before it ends.
@@ -174,14 +175,14 @@ class Device:
         if isinstance(bus, SocketByteStream):
             self.simbus.hold()
         for _ in range(_TRIES):
-            await self.machine.pause()
+            await machine.freeze()
             if not isinstance(bus, SocketByteStream):
                 return
             while bus.unread:
                 await anyio.lowlevel.checkpoint()
             if not bus.unsent:
                 return
-            await self.machine.resume()
+            await machine.thaw()
             await anyio.sleep(_BUS_SECONDS)  # nobody tells when the other end of a socket has read
         raise LabError(
             f"{self.id} does not hear what its parts answer it", hint=f"Look at it: lab console {self.id}"

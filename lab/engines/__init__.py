@@ -103,10 +103,16 @@ class OwnProcess(Protocol):
 class Keepable(Protocol):
     """A machine that can be kept as it is, and be had again (`Launch.snapshot`)."""
 
+    async def freeze(self) -> None:
+        """Stop its clock, whether it is paused or not: nothing in it moves until `thaw`."""
+
+    async def thaw(self) -> None:
+        """End what `freeze` began; it goes on unless it is paused."""
+
     async def save(self, folder: Path) -> None:
         """Write what is in it to files in `folder`: processor, memories, devices, clock.
 
-        It has been paused, and stays so. What its streams carry at the time is not part of it.
+        It is frozen. What its streams carry at the time is not part of it.
 
         :raises LabError: it has ended, or cannot be written.
         """

@@ -31,8 +31,10 @@ CONTROLS: dict[str, Callable[[Setup], Control]] = {"monitor": MonitorControl, "p
 class Pool:
     """One Renode process, with room for `CAPACITY` machines."""
 
-    def __init__(self, control: Control, arrivals: Arrivals, folder: Path) -> None:
+    def __init__(self, control: Control, arrivals: Arrivals, folder: Path, models: str) -> None:
         self.control = control
+        self.models = models
+        """What tells the models and the Renode that compiled them from others."""
         self.machines: set[str] = set()
         """Names of its machines, those that are being made included."""
         self.arrival = arrivals.arrival
@@ -52,7 +54,7 @@ class Pool:
         models = await to_thread.run_sync(_prepare, settings, program, control)
         arrivals = Arrivals()
         setup = Setup(program, models, settings, folder, arrivals)
-        pool = cls(CONTROLS[control](setup), arrivals, folder)
+        pool = cls(CONTROLS[control](setup), arrivals, folder, models.stem)
         try:
             await pool.control.start()
             # 10 ms instead of 0.1: an idle machine then costs a fifth, and eight of them keep real time.

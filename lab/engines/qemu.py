@@ -109,6 +109,7 @@ class QemuMachine:
         self._monitor: QMPClient | None = None
         self._commanding = anyio.Lock()
         self._asked = False
+        self._paused = False
 
     @property
     def pid(self) -> int:
@@ -140,8 +141,8 @@ class QemuMachine:
 
         :raises LabError: it has ended, or QEMU does not do it.
         """
-        async with self._commanding:
-            await self._execute(await self._connected(), "stop")
+        await self.freeze()
+        self._paused = True
 
     async def resume(self) -> None:
         """Let it go on after `pause`.
@@ -150,9 +151,26 @@ class QemuMachine:
         """
         async with self._commanding:
             await self._execute(await self._connected(), "cont")
+        self._paused = False
+
+    async def freeze(self) -> None:
+        """Stop its clock until `thaw`.
+
+        :raises LabError: it has ended, or QEMU does not do it.
+        """
+        async with self._commanding:
+            await self._execute(await self._connected(), "stop")
+
+    async def thaw(self) -> None:
+        """End `freeze`; it goes on unless it is paused.
+
+        :raises LabError: it has ended, or QEMU does not do it.
+        """
+        if not self._paused:
+            await self.resume()
 
     async def save(self, folder: Path) -> None:
-        """Write what is in it to `folder`. It has been paused, and stays so.
+        """Write what is in it to `folder`. It is frozen.
 
         :raises LabError: it has ended, or QEMU cannot write it.
         """

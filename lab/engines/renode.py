@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
+import json
 import os
 import re
 import shutil
@@ -12,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import anyio
+from anyio import to_thread
 from anyio.abc import ByteStream
 from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
@@ -33,6 +36,10 @@ CONTROL = "LAB_RENODE_CONTROL"
 """The variable that says how Renode is spoken to."""
 
 _STREAMS = ("console", "link", "simbus")
+
+# In a snapshot: what Renode has written, and what the machine is called there.
+_STATE, _FACTS = "machine.renode", "machine.json"
+_RESET = re.compile(r'^macro reset(?:[ \t]+"[^\n]*"|\s*\n"""\n.*?\n""")[ \t]*$', re.MULTILINE | re.DOTALL)
 
 _INSTALL = (
     "Download a portable release from Renode's GitHub page, and put renode on PATH or name it in RENODE."
@@ -69,16 +76,16 @@ class RenodeEngine:
         renode = launch.board.renode
         if renode is None:
             raise UsageError(f"board {launch.board.name} is not one for engine 'renode'")
-        name = self._named(launch.device)
         launch.folder.mkdir(parents=True, exist_ok=True)
+        if launch.snapshot is not None:
+            return await self._loaded(launch, launch.snapshot)
+        name = self._named(launch.device)
         pool = await self._room(name, launch.folder)
-        streams = {each: f"{name}-{each}" for each in _STREAMS}
+        streams = _streams(name)
         identity = memory_file(launch.identity)
         try:
             await pool.include(script(launch, name, streams, f"/proc/{os.getpid()}/fd/{identity}"))
-            console = await pool.arrival(streams["console"])
-            link = await pool.arrival(streams["link"])
-            simbus = await pool.arrival(streams["simbus"])
+            machine = await self._machine(pool, name, renode.parts)
             await pool.control.run(name)
         except BaseException:
             with anyio.CancelScope(shield=True):
@@ -86,7 +93,42 @@ class RenodeEngine:
             raise
         finally:
             os.close(identity)
-        return RenodeMachine(self, pool, name, renode.parts, console=console, link=link, simbus=simbus)
+        return machine
+
+    async def _loaded(self, launch: Launch, snapshot: Path) -> RenodeMachine:
+        """Have a machine from a snapshot, in a process of its own: Renode loads what is all it runs."""
+        assert launch.board.renode is not None
+        facts = json.loads(await to_thread.run_sync((snapshot / _FACTS).read_text))
+        name: str = facts["machine"]
+        streams = _streams(name)
+        async with self._choosing:
+            pool = await Pool.start(self._control or chosen_control(), program(), launch.folder)
+            self._pools.append(pool)
+            pool.machines.add(name)
+        try:
+            if pool.models != facts["models"]:
+                raise LabError(
+                    f"snapshot {snapshot.name} is of another Renode, or of other models of the lab",
+                    hint=f"Save another; {CONTROL} and RENODE say which Renode it is.",
+                )
+            which = f"{quoted(name)} {quoted(' '.join(streams.values()))}"
+            await pool.control.execute(f"emulation LoadLab {quoted(snapshot / _STATE)} {which}", still=True)
+            machine = await self._machine(pool, name, launch.board.renode.parts)
+            machine.frozen = True
+            # What the monitor does at a reset is none of what Renode saves.
+            reset = _RESET.search(script(launch, name, streams, ""))
+            if reset is not None:
+                await pool.include(f"mach set {quoted(name)}\n{reset[0]}\n")
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await self.leave(pool, name)
+            raise
+        return machine
+
+    async def _machine(self, pool: Pool, name: str, parts: Mapping[str, str]) -> RenodeMachine:
+        """Return a machine whose streams connect."""
+        streams = {each: await pool.arrival(called) for each, called in _streams(name).items()}
+        return RenodeMachine(self, pool, name, parts, **streams)
 
     def _named(self, device: str) -> str:
         """Return what a device is called in Renode, where a dot leads from a thing to its part."""
@@ -97,7 +139,8 @@ class RenodeEngine:
         """Return a process with a place for one more, which is taken from now on."""
         async with self._choosing:
             for pool in self._pools:
-                if len(pool.machines) < CAPACITY and not pool.process.ended:
+                room = len(pool.machines) < CAPACITY and name not in pool.machines
+                if room and not pool.process.ended:
                     pool.machines.add(name)
                     return pool
             pool = await Pool.start(self._control or chosen_control(), program(), folder)
@@ -115,7 +158,7 @@ class RenodeEngine:
                     self._pools.remove(pool)
                     await pool.close()
                 return
-            await pool.control.remove(name, [f"{name}-{each}" for each in _STREAMS])
+            await pool.control.remove(name, _streams(name).values())
 
 
 class RenodeMachine:
@@ -143,6 +186,8 @@ class RenodeMachine:
         self._parts = parts
         self._asked = False
         self._stopped = anyio.Event()
+        self.frozen = False
+        """Whether the clocks of its process stand still for it."""
         self._stopping = anyio.Lock()
 
     @property
@@ -156,6 +201,8 @@ class RenodeMachine:
         async with self._stopping:
             if not self._stopped.is_set():
                 with anyio.CancelScope(shield=True):
+                    with contextlib.suppress(LabError):  # the process may have ended
+                        await self.thaw()
                     await self._engine.leave(self._pool, self._name)
                 self._stopped.set()
         return await self.wait()
@@ -177,6 +224,30 @@ class RenodeMachine:
     async def resume(self) -> None:
         """Let it go on after `pause`."""
         await self._control("let it go on").halt(self._name, False)
+        await self.thaw()
+
+    async def freeze(self) -> None:
+        """Stop the clocks of all machines of its process until `thaw`; none of them notices."""
+        await self._control("stand still").execute("emulation HoldLab", still=True)
+        self.frozen = True
+
+    async def thaw(self) -> None:
+        """End `freeze`; it goes on unless it is paused."""
+        if self.frozen:
+            self.frozen = False
+            await self._control("let it go on").execute("emulation ReleaseLab", still=True)
+
+    async def save(self, folder: Path) -> None:
+        """Write what is in it to `folder`. It is frozen.
+
+        Renode writes all machines of the process; of these one is loaded.
+
+        :raises LabError: it has ended, or Renode cannot write it.
+        """
+        control = self._control("be saved")
+        await control.execute(f"emulation SaveLab {quoted(folder / _STATE)}", still=True)
+        facts = {"machine": self._name, "models": self._pool.models}
+        await to_thread.run_sync((folder / _FACTS).write_text, json.dumps(facts))
 
     async def wait(self) -> Exit:
         """Return when it has ended, by itself or by `stop`."""
@@ -233,6 +304,11 @@ class RenodeMachine:
         if self._stopped.is_set():
             raise LabError(f"{self._name} has been stopped and cannot {what}")
         return self._pool.control
+
+
+def _streams(name: str) -> dict[str, str]:
+    """Return what the streams of a machine are called in Renode."""
+    return {each: f"{name}-{each}" for each in _STREAMS}
 
 
 def chosen_control() -> str:

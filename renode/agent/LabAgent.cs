@@ -23,6 +23,7 @@ using Antmicro.Migrant;
 using Antmicro.Renode.Backends.Terminals;
 using Antmicro.Renode.Core;
 using Antmicro.Renode.Exceptions;
+using Antmicro.Renode.Peripherals.UART;
 using Antmicro.Renode.RobotFramework;
 using Antmicro.Renode.UserInterface;
 using Antmicro.Renode.Utilities;
@@ -51,7 +52,9 @@ namespace Antmicro.Renode.Lab
         /// <summary>Makes a terminal called <paramref name="name"/> whose bytes come from and go to the lab.</summary>
         public static void CreateLabTerminal(this Emulation emulation, string name)
         {
-            emulation.ExternalsManager.AddExternal(new LabTerminal(Connection.Open(name)), name);
+            var terminal = new LabTerminal(name);
+            terminal.Connect();
+            emulation.ExternalsManager.AddExternal(terminal, name);
         }
 
         /// <summary>Lets a machine run from the end of this request on.</summary>
@@ -71,6 +74,63 @@ namespace Antmicro.Renode.Lab
             {
                 cpu.IsHalted = halted;
             }
+        }
+
+        /// <summary>
+        /// Keeps all clocks stopped from this request on, until <see cref="ReleaseLab"/> has been asked for as often. A
+        /// halted processor would not do: its time goes on, and the faster the less else there is to do.
+        /// </summary>
+        public static void HoldLab(this Emulation emulation)
+        {
+            LabClocks.Holders++;
+        }
+
+        /// <summary>Lets the clocks go on from the end of this request on.</summary>
+        public static void ReleaseLab(this Emulation emulation)
+        {
+            LabClocks.Holders--;
+        }
+
+        /// <summary>Writes all machines of the process to a file; their clocks have been stopped.</summary>
+        public static void SaveLab(this Emulation emulation, string path)
+        {
+            EmulationManager.Instance.Save(path);
+        }
+
+        /// <summary>
+        /// Has one machine of those that <see cref="SaveLab"/> wrote, with its streams, in the place of all there are. The
+        /// clocks have been stopped, and stay so until <see cref="ReleaseLab"/>; the machine then runs.
+        /// </summary>
+        /// <remarks>
+        /// The others are removed before time passes: one that does not run would stop the clock that they share. Who
+        /// listens to a machine's reset is not in the file.
+        /// </remarks>
+        public static void LoadLab(this Emulation emulation, string path, string name, string streams)
+        {
+            EmulationManager.Instance.Load(path);
+            var loaded = EmulationManager.Instance.CurrentEmulation;
+            var kept = streams.Split(' ');
+            foreach(var other in loaded.Names.Where(each => each != name).ToArray())
+            {
+                loaded.RemoveMachine(other);
+            }
+            foreach(var stream in loaded.ExternalsManager.Externals.OfType<ILabStream>().ToArray())
+            {
+                string called;
+                if(loaded.ExternalsManager.TryGetName(stream, out called) && kept.Contains(called))
+                {
+                    stream.Connect();
+                }
+                else
+                {
+                    loaded.ExternalsManager.RemoveExternal(stream);
+                }
+            }
+            var monitor = ObjectCreator.Instance.GetSurrogate<Monitor>();
+            typeof(Monitor).GetMethod("RegisterResetCommand", BindingFlags.Instance | BindingFlags.NonPublic)
+                .Invoke(monitor, new object[] { loaded[name] });
+            LabClocks.Running.Add(name);
+            LabClocks.Holders++;
         }
 
         /// <summary>Hangs up and forgets a stream: a terminal, or the parts of a machine.</summary>
@@ -99,6 +159,8 @@ namespace Antmicro.Renode.Lab
     /// <summary>One end of a stream whose other end is in the lab.</summary>
     public interface ILabStream : IExternal, IDisposable
     {
+        /// <summary>Connects to the lab: once it is made, and again when it comes from a file.</summary>
+        void Connect();
     }
 
     internal static class Connection
@@ -232,14 +294,40 @@ namespace Antmicro.Renode.Lab
         /// <summary>
         /// Stops them all. While they hand out quanta they keep their lock, and a machine that is made never gets it.
         /// </summary>
+        /// <remarks>
+        /// They stop where all show the same time. Amid a quantum some would be ahead of others: were one of those
+        /// behind then removed, Renode would go on from a time that it takes for the future, and end.
+        /// </remarks>
         public static void Stop()
         {
-            EmulationManager.Instance.CurrentEmulation.PauseAll();
+            var emulation = EmulationManager.Instance.CurrentEmulation;
+            if(going)
+            {
+                var source = emulation.MasterTimeSource;
+                var reached = new ManualResetEventSlim();
+                var late = false;
+                source.ExecuteInNearestSyncedState(_ =>
+                {
+                    if(!late)
+                    {
+                        source.Stop();
+                        reached.Set();
+                    }
+                });
+                // A machine that somebody has paused in Renode's own way stops the clocks before they get there.
+                late = !reached.Wait(Patience);
+            }
+            going = false;
+            emulation.PauseAll();
         }
 
         /// <summary>As Emulation.StartAll, but for the machines that are meant to run.</summary>
         public static void Start()
         {
+            if(Holders > 0)
+            {
+                return;
+            }
             var emulation = EmulationManager.Instance.CurrentEmulation;
             Running.RemoveWhere(name => !emulation.Names.Contains(name));
             foreach(var name in Running)
@@ -247,10 +335,19 @@ namespace Antmicro.Renode.Lab
                 emulation[name].Start();
             }
             emulation.MasterTimeSource.Start();
+            going = true;
         }
 
         /// <summary>The machines that run whenever the clocks do.</summary>
         internal static readonly HashSet<string> Running = new HashSet<string>();
+
+        /// <summary>How many have asked that the clocks stand still.</summary>
+        internal static int Holders;
+
+        private static bool going;
+
+        // ms
+        private const int Patience = 1000;
     }
 
     /// <summary>
@@ -283,14 +380,37 @@ namespace Antmicro.Renode.Lab
     }
 
     /// <summary>A UART's other end in the lab. Bytes wait in memory for a slow reader: the clock never waits for it.</summary>
-    [Transient]
     public class LabTerminal : BackendTerminal, ILabStream
     {
-        public LabTerminal(Stream stream)
+        public LabTerminal(string name)
         {
-            this.stream = stream;
+            this.name = name;
+        }
+
+        public void Connect()
+        {
+            stream = Connection.Open(name);
+            outgoing = new BlockingCollection<byte>();
+            if(uart != null)
+            {
+                // Most UARTs do not save who listens to them, some do.
+                uart.CharReceived -= WriteChar;
+                uart.CharReceived += WriteChar;
+            }
             new Thread(Receive) { IsBackground = true, Name = "Lab terminal, to the UART" }.Start();
             new Thread(Send) { IsBackground = true, Name = "Lab terminal, from the UART" }.Start();
+        }
+
+        public override void AttachTo(IUART uart)
+        {
+            base.AttachTo(uart);
+            this.uart = uart;
+        }
+
+        public override void DetachFrom(IUART uart)
+        {
+            base.DetachFrom(uart);
+            this.uart = null;
         }
 
         public override void WriteChar(byte value)
@@ -348,7 +468,13 @@ namespace Antmicro.Renode.Lab
             stream.Dispose();
         }
 
-        private readonly Stream stream;
-        private readonly BlockingCollection<byte> outgoing = new BlockingCollection<byte>();
+        private IUART uart;
+
+        private readonly string name;
+
+        [Transient]
+        private Stream stream;
+        [Transient]
+        private BlockingCollection<byte> outgoing;
     }
 }

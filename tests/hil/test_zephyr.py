@@ -8,6 +8,7 @@ import pytest
 
 from lab import build, paths
 from lab.boards import Board
+from lab.engines.renode import RenodeMachine
 from lab.testing.device import Device
 
 RED = (255, 0, 0)
@@ -95,12 +96,36 @@ def test_an_app_reads_a_voltage(device: Device, tmp_path: Path) -> None:
 )
 @pytest.mark.board("stm32f746g_disco", "nrf52840dk", "esp32c3_devkitm")
 def test_the_next_boot_says_why(device: Device, fault: str, reason: str) -> None:
-    if fault == "stack" and device.info["board"] == "esp32c3_devkitm":
-        pytest.skip("nothing guards a stack on this board")
     device.write_line(f"fault {fault}")
     connected = device.wait_for_event("device.connected", boot_reason=reason, timeout=SLOW)
     assert connected.data["boots"] == 2
     assert connected.data["boot_detail"]
+
+
+@pytest.mark.board("stm32f746g_disco", "nrf52840dk")
+def test_the_chip_s_own_watchdog_sees_that_the_clock_stands_still(device: Device) -> None:
+    """Without its clock the firmware never learns that its own watchdog is due."""
+    stop = {"stm32f746g_disco": "0xE000E010 0", "nrf52840dk": "0x40011004 1"}  # SysTick, RTC1
+    machine = device.bench.lab.powered(device.id).machine
+    assert isinstance(machine, RenodeMachine)
+    command = f"sysbus WriteDoubleWord {stop[device.info['board']]}"
+    device.bench.call(lambda: machine._execute(command))
+    connected = device.wait_for_event("device.connected", boot_reason="watchdog", timeout=SLOW)
+    assert connected.data["boots"] == 2
+
+
+@pytest.mark.board("stm32f746g_disco", "nrf52840dk")
+def test_a_paused_board_is_left_alone_by_its_watchdogs(device: Device) -> None:
+    machine = device.bench.lab.powered(device.id).machine
+    assert isinstance(machine, RenodeMachine)
+    device.pause()
+    paused = device.bench.call(machine.virtual_seconds)
+    device.wait_until(
+        lambda: device.bench.call(machine.virtual_seconds) > paused + 20, timeout=SLOW, what="20 s"
+    )
+    device.resume()
+    device.wait_connected(timeout=SLOW)
+    assert device.info["boots"] == 1
 
 
 def test_a_board_with_nothing_to_do_is_left_alone_by_its_watchdog(device: Device) -> None:

@@ -3,7 +3,9 @@
 #include <stdio.h>
 #include <zephyr/arch/cpu.h>
 #include <zephyr/device.h>
+#include <zephyr/drivers/hwinfo.h>
 #include <zephyr/drivers/uart.h>
+#include <zephyr/drivers/watchdog.h>
 #include <zephyr/fatal.h>
 #include <zephyr/kernel.h>
 #include <zephyr/sys/reboot.h>
@@ -87,8 +89,51 @@ void k_sys_fatal_error_handler(unsigned int reason, const struct arch_esf *frame
     fail(as, detail);
 }
 
-/* A watchdog in software, for what a board's own cannot: it says why before it bites. It does not see a loop
- * with interrupts off.
+/* The chip's own watchdog sees what one in software does not: a processor that takes no interrupts, or no clock.
+ * It bites after the other one, which can say why. */
+#if CONFIG_WATCHDOG
+
+static const struct device *const independent = DEVICE_DT_GET(DT_ALIAS(watchdog0));
+static int independent_channel;
+
+static void independent_start(void) {
+    const struct wdt_timeout_cfg timeout = {
+        .window.max = 2 * WATCHDOG_PERIOD,
+        .flags = WDT_FLAG_RESET_SOC,
+    };
+    independent_channel = wdt_install_timeout(independent, &timeout);
+    if (independent_channel < 0 || wdt_setup(independent, WDT_OPT_PAUSE_HALTED_BY_DBG) != 0) {
+        k_panic(); /* a watchdog that takes no such period */
+    }
+}
+
+static void independent_feed(void) {
+    wdt_feed(independent, independent_channel);
+}
+
+static enum lab_boot_reason hardware_reason(void) {
+    uint32_t cause = 0;
+    if (hwinfo_get_reset_cause(&cause) == 0) {
+        hwinfo_clear_reset_cause();
+    }
+    return (cause & RESET_WATCHDOG) != 0 ? LAB_BOOT_WATCHDOG : LAB_BOOT_UNKNOWN;
+}
+
+#else
+
+static void independent_start(void) {
+}
+
+static void independent_feed(void) {
+}
+
+static enum lab_boot_reason hardware_reason(void) {
+    return LAB_BOOT_UNKNOWN;
+}
+
+#endif
+
+/* A watchdog in software, for what a board's own cannot: it says why before it bites.
  *
  * A halted processor cannot feed it while time goes on. So it barks before it bites: once the processor runs
  * again, the main loop has its chance. */
@@ -108,13 +153,15 @@ static void hungry(struct k_timer *timer) {
 static K_TIMER_DEFINE(watchdog, hungry, NULL);
 
 void faults_start(void) {
-    lab_boot_start(&lab_boot, LAB_BOOT_UNKNOWN);
+    lab_boot_start(&lab_boot, hardware_reason());
+    independent_start();
     faults_feed(NULL);
 }
 
 void faults_feed(const struct lab_port *port) {
     (void)port;
     barked = false;
+    independent_feed();
     k_timer_start(&watchdog, K_MSEC(WATCHDOG_PERIOD), K_NO_WAIT);
 }
 

@@ -34,6 +34,7 @@ _POLICY = "; ".join(
 # Page, its title, and the words of the menu.
 PAGES = (
     ("/", "fleet", "Fleet"),
+    ("/apps", "apps", "Apps"),
     ("/wizard", "wizard", "New app"),
     ("/rollouts", "rollouts", "Rollouts"),
     ("/monitoring", "monitoring", "Monitoring"),

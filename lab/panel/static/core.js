@@ -63,6 +63,13 @@ export async function api(method, path, body, headers) {
   return text ? JSON.parse(text) : null;
 }
 
+/** Returns a file that the API keeps. */
+export async function content(path) {
+  const response = await request("GET", path);
+  if (!response.ok) await refuse(response);
+  return new Uint8Array(await response.arrayBuffer());
+}
+
 /** Sends long work; `step` gets each piece of progress. Returns the result. */
 export async function operate(path, body, step) {
   const response = await request("POST", path, body, {
@@ -175,10 +182,13 @@ export const appName = (file) => file.name.replace(/\.(wasm|lab)$/i, "").replace
 export const short = (value) => /^[0-9a-f]{64}$/.test(value) ? `${value.slice(0, 12)}…` : value;
 export const number = (value, digits = 4) => Number(value.toPrecision(digits)).toString();
 
-/** A table that scrolls by itself where the screen is narrow, also by keyboard. */
-export const table = (label, heads, rows) => h("div", { className: "table-wrap", role: "region", "aria-label": label, tabIndex: 0 }, h("table", {},
-  h("thead", {}, h("tr", {}, heads.map((word) => word ? h("th", { scope: "col" }, word) : h("td", {})))),
-  h("tbody", {}, rows.map((cells) => h("tr", {}, cells.map((cell) => h("td", {}, cell)))))));
+/** A table without the columns that are empty. It scrolls by itself where it is too wide, also by keyboard; on a phone each row is a list. */
+export function table(label, heads, rows) {
+  const shown = heads.map((_, at) => at).filter((at) => !rows.length || rows.some((cells) => cells[at] !== "" && cells[at] !== null));
+  return h("div", { className: "table-wrap", role: "region", "aria-label": label, tabIndex: 0 }, h("table", {},
+    h("thead", {}, h("tr", {}, shown.map((at) => heads[at] ? h("th", { scope: "col" }, heads[at]) : h("td", {})))),
+    h("tbody", {}, rows.map((cells) => h("tr", {}, shown.map((at) => h("td", { "data-head": heads[at] }, cells[at])))))));
+}
 
 /** A share of something, as a bar with words. */
 export const meter = (words, figures, share) => h("div", { className: "meter" },
@@ -266,6 +276,7 @@ export function plot(title, unit, { format, whole = false, stepped = false, span
       chart.setData(data);
     }
     chart.root.setAttribute("aria-label", `${title}, now ${value.textContent}`);
+    Object.assign(chart.root.dataset, { since: data[0][0], until: data[0].at(-1) });
   };
   return {
     element,

@@ -46,7 +46,7 @@ function card(rollout) {
   return h("section", { className: "card rollout", "aria-label": `Rollout ${id}`, "data-rollout": id },
     h("div", { className: "head" },
       h("div", {}, h("h2", {}, `#${id} · ${rollout.app} `, badge(state)),
-        h("p", { className: "muted small" }, [`${version(rollout.package)}${rollout.other ? ` against ${version(rollout.other)}` : ""}`, rollout.created && `begun ${clock(rollout.created)}`, rollout.by && `by ${rollout.by}`].filter(Boolean).join(" · "))),
+        h("p", { className: "muted small" }, [`${version(rollout.package)}${rollout.other ? ` against ${version(rollout.other)}` : ""}`, rollout.created && `begun ${clock(rollout.created)}`, rollout.created_by && `by ${rollout.created_by}`].filter(Boolean).join(" · "))),
       may("operator") ? h("div", { className: "row" },
         state === "running" ? act(id, "pause", "Pause") : null,
         state === "paused" ? act(id, "resume", "Resume") : null,
@@ -56,7 +56,7 @@ function card(rollout) {
     rollout.arms?.b ? h("div", { className: "arms" }, Object.entries(rollout.arms).map(([name, figures]) => arm(name, figures))) : null,
     rollout.devices ? h("details", { open: rollout.total <= 12 }, h("summary", {}, `${rollout.total} ${rollout.total === 1 ? "device" : "devices"}`),
       table(`Devices of rollout ${id}`, ["Device", "Arm", "State", "Progress", "Why"], rollout.devices.map((each) => [
-        h("a", { href: `/devices/${quote(each.device)}` }, each.device), each.arm.toUpperCase(),
+        h("a", { href: `/devices/${quote(each.device)}` }, each.device), rollout.other ? each.arm.toUpperCase() : "",
         h("span", { className: `state ${TONES[each.state] ?? ""}` }, each.state),
         each.percent === null ? "" : h("progress", { max: 100, value: each.percent, "aria-label": `Transfer to ${each.device}` }),
         each.reason ?? "",

@@ -1,12 +1,9 @@
 // The verbs of `lab` that whoever looks may run.
-import { $, api, fill, h, submit } from "/static/core.js";
+import { $, api, failed, fill, h, submit } from "/static/core.js";
 
 const line = $("line"), output = $("output");
 const typed = [];
 let at = 0;
-
-const { verbs } = await api("GET", "terminal");
-fill($("verbs"), verbs.map((verb) => h("button", { type: "button", className: "chip mono", onclick: () => { line.value = `${verb} `; line.focus(); } }, verb)));
 
 line.addEventListener("keydown", (event) => {
   const move = { ArrowUp: -1, ArrowDown: 1 }[event.key];
@@ -31,3 +28,5 @@ submit($("run"), async () => {
   output.scrollTop = output.scrollHeight;
   line.focus();
 });
+
+api("GET", "terminal").then(({ verbs }) => fill($("verbs"), verbs.map((verb) => h("button", { type: "button", className: "chip mono", onclick: () => { line.value = `${verb} `; line.focus(); } }, verb))), failed);

@@ -16,3 +16,4 @@ submit($("welcome"), async () => {
   await operate("devices", { board, count: Number($("w-count").value), development: $("w-development").checked }, (progress) => { $("w-progress").textContent = progress.text; });
   location.assign("/");
 });
+$("begin").disabled = false; // from here on it does something

@@ -46,6 +46,7 @@ submit($("choose"), async () => {
   showFiles();
   step(2);
 });
+$("begin").disabled = false; // from here on it does something
 
 // -- 2
 

@@ -1,0 +1,66 @@
+// The apps of the fleet: which devices have each, in which version and state, and what it takes there.
+import { $, action, api, badge, bytes, content, failed, fill, follow, h, may, operate, quote, table, tone, use } from "/static/core.js";
+
+let packages = [];
+
+const version = (app) => app.version || (app.sequence ? `number ${app.sequence}` : "unsigned");
+const kept = (name, app) => packages.find((each) => each.name === name && each.digest === app.digest && each.sequence === app.sequence);
+
+function button(words, name, app, work) {
+  const made = h("button", { type: "button", className: "small", "aria-label": `${words} ${name} on ${app.device}` }, words);
+  action(made, work);
+  return made;
+}
+
+function buttons(name, app) {
+  if (!may("operator")) return "";
+  const path = `devices/${quote(app.device)}/apps/${quote(name)}`;
+  const start = async () => operate(`deployments?to=${quote(app.device)}&name=${quote(name)}`, await content(`packages/${kept(name, app).id}`), () => {});
+  const runs = ["running", "trial"].includes(app.state);
+  return h("div", { className: "row" },
+    runs ? button("Stop", name, app, () => api("DELETE", path)) : null,
+    runs && kept(name, app) ? button("Restart", name, app, async () => { await api("DELETE", path); await start(); }) : null,
+    !runs && kept(name, app) ? button("Start", name, app, start) : null,
+    runs ? null : button("Remove", name, app, () => api("DELETE", `${path}?remove=true`)));
+}
+
+function card({ name, devices }) {
+  const states = new Map();
+  for (const { state } of devices) states.set(state, (states.get(state) ?? 0) + 1);
+  return h("section", { className: "card", "aria-label": `App ${name}`, "data-app": name },
+    h("div", { className: "head tight" }, h("h2", {}, name),
+      h("div", { className: "chips" }, [...states].map(([state, count]) => h("span", { className: `state ${tone(state)}` }, `${count} ${state}`)))),
+    table(`Devices that have ${name}`, ["Device", "Version", "State", "Memory", "Instructions of one call, at most", "Why", ""], devices.map((app) => [
+      h("a", { href: `/devices/${quote(app.device)}` }, app.device), version(app), badge(app.state),
+      app.memory ? bytes(app.memory) : "–", use(app), app.reason || "", buttons(name, app)])));
+}
+
+async function load() {
+  const [{ apps }, found] = await Promise.all([api("GET", "apps"), api("GET", "packages")]);
+  packages = found.packages;
+  const focused = document.activeElement?.getAttribute("aria-label");
+  fill($("apps"), apps.length ? h("div", { className: "rollouts" }, apps.map(card)) : h("div", { className: "card empty" },
+    h("h2", {}, "No apps yet"), h("p", { className: "muted" }, "Write one from a template, compile it here, and run it on a board."),
+    may("operator") ? h("a", { className: "button", href: "/wizard" }, "New app") : null));
+  $("apps").setAttribute("aria-busy", "false");
+  if (focused) document.querySelector(`#apps [aria-label="${CSS.escape(focused)}"]`)?.focus();
+}
+
+let asked = false;
+/** Asks again once, however much happened meanwhile. */
+async function soon() {
+  if (asked) return;
+  asked = true;
+  await new Promise((done) => { setTimeout(done, 250); });
+  asked = false;
+  await load();
+}
+
+try { await load(); } catch (error) { failed(error); $("apps").setAttribute("aria-busy", "false"); }
+follow({
+  again: load,
+  event: (event) => {
+    document.dispatchEvent(new CustomEvent("lab-event", { detail: event }));
+    if (["app.state", "app.use", "device.forgotten", "device.connected"].includes(event.kind)) soon().catch(failed);
+  },
+}, { devices: false });

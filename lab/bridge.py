@@ -308,14 +308,14 @@ class Bridge:
     async def _to_device(self, session: _Session, gateway: SocketStream) -> None:
         """Pass on what the gateway sends, never more than the device has room for."""
         while True:
-            credit = self._link.credit
+            room = self._link.sendable
             if not self._is_current(session):
                 return
-            if credit == 0:
+            if room == 0:
                 await session.credited.wait()
                 continue
             try:
-                data = await gateway.receive(min(credit, _READ_SIZE))
+                data = await gateway.receive(min(room, _READ_SIZE))
             except _GONE:
                 await self._passage()
                 self._close(session)

@@ -191,6 +191,7 @@ class _Connection:
     def __init__(self, number: int, window: int) -> None:
         self.number = number
         self.established = False
+        self.send_window = 0
         self.send_limit = 0
         self.sent = 0
         self.send_sequence = 0
@@ -232,6 +233,19 @@ class _Link:
         """Bytes that may be sent now."""
         link = self._connection
         return link.send_limit - link.sent if link and link.established else 0
+
+    @property
+    def sendable(self) -> int:
+        """Bytes that are worth sending now: whole frames as long as there may be more, never crumbs.
+
+        A peer with little room left has something to read, and will then give credit for half its window;
+        so to wait for that costs nothing (the sender's side of RFC 1122, section 4.2.3.4).
+        """
+        link = self._connection
+        credit = self.credit
+        if link is None or credit >= MAX_PAYLOAD:
+            return credit - credit % MAX_PAYLOAD
+        return credit if credit >= link.send_window // 2 else 0
 
     @property
     def dropped(self) -> int:
@@ -464,7 +478,7 @@ class HostLink(_Link):
             self._put_close(number, Reason.VERSION_NOT_SPOKEN, f"this bridge speaks {VERSION}")
             return
         self._connection = _Connection(number, self.window)
-        self._connection.send_limit = window
+        self._connection.send_window = self._connection.send_limit = window
         events.append(Opened(number))
 
 

@@ -26,7 +26,7 @@ from lab.errors import LabError
 PROTOCOL_VERSION = 1
 FRAME_LIMIT = 4096
 """Longest CBOR item taken, and longest frame sent: a device takes TLS records of this many bytes."""
-CHUNK_LIMIT = 3584
+CHUNK_LIMIT = 4032
 """Most module bytes in one `DeployChunk`."""
 ENVELOPE_LIMIT = 1024
 """Longest COSE_Sign1 of a package."""

@@ -207,6 +207,24 @@ def test_nobody_sends_more_than_the_other_takes() -> None:
     assert host.credit == 500
 
 
+@given(st.integers(64, 8192), st.integers(1, 20_000), st.integers(1, 4096))
+def test_who_waits_for_whole_frames_is_given_room_for_them(window: int, size: int, step: int) -> None:
+    host, device = connected(window)
+    frames, left, unread = host.frames_sent, size, 0
+    while left or unread:
+        if sent := min(host.sendable, left):
+            host.send(bytes(sent), 0)
+            left -= sent
+        unread += len(received(device.receive(host.take_output(), 0)))
+        assert unread, "both wait for the other"
+        taken = min(step, unread)
+        device.consumed(taken)
+        unread -= taken
+        host.receive(device.take_output(), 0)
+    if window >= 2 * links.MAX_PAYLOAD:
+        assert host.frames_sent - frames == -(-size // links.MAX_PAYLOAD), "a frame was not full"
+
+
 def test_a_device_that_sends_too_much_is_cut_off() -> None:
     host, device = connected(host_window=100)
     device._connection.send_limit = 1000  # type: ignore[union-attr]

@@ -239,7 +239,7 @@ def test_unknown_keys_and_kinds_are_ignored() -> None:
         m.Stop("ü"),
         m.Stop("x" * 33),
         m.Goodbye("ü" * 101),
-        m.DeployChunk(0, bytes(3585)),
+        m.DeployChunk(0, bytes(m.CHUNK_LIMIT + 1)),
         m.DeployChunk(1 << 32, b""),
         m.Call("a", "f", tuple(range(9))),
         m.Call("a", "f", (1 << 63,)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ RED = "rgb(255, 0, 0)"
 PAGES = {
     "fleet": "/",
     "board": "/devices/first-1",
+    "apps": "/apps",
     "wizard": "/wizard",
     "rollouts": "/rollouts",
     "monitoring": "/monitoring",
@@ -117,7 +119,32 @@ def test_heat_turns_led_1_red(page: Any, alarm: Path) -> None:
     expect(page.locator("#board svg title")).to_contain_text("3 beeps", timeout=20_000)
     expect(page.locator("#timeline")).to_contain_text("the room is too hot")
     expect(page.locator("#console")).to_contain_text("the room is too hot")
+    expect(page.locator("#apps .meter")).to_contain_text(re.compile(r"^[\d,]+ of 1,000,000"), timeout=20_000)
     page.screenshot(path=ARTIFACTS / "alarm.png", full_page=True)
+
+
+def test_a_page_begins_with_the_last_minutes(page: Any, lab: Running) -> None:
+    """What was set and what was reported before it was opened, and then goes on."""
+    lab.cli("sensor", "first-1", "bme680.pressure=990")
+    with lab.client() as client:
+        for _ in range(100):
+            history = client.get("/api/v1/devices/first-1/history").json()
+            courses = {name: [value for _, value in course] for name, course in history["quantities"].items()}
+            if courses["bme680.pressure"][-1] == 990:
+                break
+            page.wait_for_timeout(100)
+    assert courses["dht22.temperature"] == sorted(courses["dht22.temperature"]), "the room became warmer"
+    assert (courses["bme680.pressure"][0], courses["bme680.pressure"][-1]) == (1013.25, 990)
+    assert {"device.heartbeat", "app.use"} <= {event["kind"] for event in history["events"]}
+    begun = page.evaluate("Date.now()")
+    page.goto("/devices/first-1")
+    for name in ("bme680 pressure", "free app memory", "climate instructions"):
+        curve = page.locator(f"#plots .uplot[aria-label^='{name}']")
+        expect(curve).to_be_visible()
+        assert float(curve.get_attribute("data-since")) * 1000 < begun
+    until = curve.get_attribute("data-until")
+    expect(curve).not_to_have_attribute("data-until", until)  # it goes on
+    lab.cli("sensor", "first-1", "bme680.pressure=1013.25")
 
 
 def test_a_fault_reaches_the_app(page: Any) -> None:
@@ -161,6 +188,20 @@ def test_the_wizard_goes_from_a_template_to_a_board(page: Any) -> None:
     expect(page.locator("#outcome .state")).to_have_text(["trial"])
     page.goto("/devices/first-2")
     expect(page.locator("#apps")).to_contain_text("blink")
+
+
+def test_apps_are_stopped_and_started_where_they_run(page: Any) -> None:
+    page.goto("/apps")
+    app = page.locator("[data-app='blink']")
+    expect(app.locator("tbody .state")).to_have_text("running", timeout=BOOT)
+    expect(app.locator(".meter")).to_contain_text("of 1,000,000")
+    app.get_by_role("button", name="Stop blink on first-2").click()
+    expect(app.locator("tbody .state")).to_have_text("stopped", timeout=BOOT)
+    app.get_by_role("button", name="Start blink on first-2").click()
+    expect(app.locator("tbody .state")).to_have_text("running", timeout=BOOT)
+    page.get_by_role("button", name="Stop climate on first-1").click()
+    page.get_by_role("button", name="Remove climate on first-1").click()
+    expect(page.locator("[data-app='climate']")).to_have_count(0, timeout=BOOT)
 
 
 def test_what_devices_and_compilers_say_is_only_text(page: Any, lab: Running) -> None:

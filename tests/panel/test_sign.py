@@ -124,6 +124,44 @@ def test_what_is_dropped_is_signed(page: Any, strict: str, own: Publisher, blink
     expect(page.locator("#drop-status")).to_contain_text("blink runs", timeout=BOOT)
 
 
+def test_a_rollout_signs_what_it_sends(page: Any, strict: str, own: Publisher, blink: Path) -> None:
+    page.goto("/rollouts")
+    page.get_by_role("button", name="Start a rollout").click()
+    expect(page.get_by_label("Publisher's key")).to_be_hidden()
+    page.get_by_label("or a new one (.lab, .wasm)").set_input_files(blink)
+    page.get_by_label("Its version").fill("2.0.0")
+    page.get_by_label("Publisher's key").set_input_files(own.file)
+    expect(page.locator("#r-key-status")).to_contain_text(own.id)
+    with page.expect_request("**/packages?*") as sent:
+        page.get_by_role("button", name="Start", exact=True).click()
+    rollout = page.locator("[data-rollout]").first
+    expect(rollout).to_contain_text("blink 2.0.0")
+    expect(rollout.locator("h2 .state")).to_have_text("done", timeout=BOOT)
+    made = Package.read(sent.value.post_data_buffer, "what was sent")
+    assert (made.publisher, made.version, made.name) == (own.id, "2.0.0", "blink")
+    # What is older than what a board has is refused before anything is sent, and the dialog says why.
+    old = own.sign("blink", blink.read_bytes(), version="1.0.0", sequence=made.sequence - 1)
+    file = blink.with_name("older.lab")
+    file.write_bytes(old.write())
+    page.get_by_role("button", name="Start a rollout").click()
+    page.get_by_label("or a new one (.lab, .wasm)").set_input_files(file)
+    expect(page.get_by_label("Publisher's key")).to_be_hidden()
+    page.get_by_role("button", name="Start", exact=True).click()
+    expect(page.locator("dialog #toasts")).to_contain_text("takes none below it")
+
+
+def test_a_rollout_whose_only_board_refuses_has_failed(page: Any, strict: str, blink: Path) -> None:
+    page.goto("/rollouts")
+    page.get_by_role("button", name="Start a rollout").click()
+    page.get_by_label("or a new one (.lab, .wasm)").set_input_files(blink)
+    page.get_by_role("button", name="Start", exact=True).click()
+    rollout = page.locator("[data-rollout]").first
+    expect(rollout.locator("h2 .state")).to_have_text("failed", timeout=BOOT)
+    expect(rollout).to_contain_text("not signed")
+    page.goto("/monitoring")
+    expect(page.locator("#alerts")).to_contain_text("of blink:")
+
+
 def test_a_key_that_cannot_sign_is_named(page: Any, strict: str, own: Publisher, tmp_path: Path) -> None:
     locked = ec_key(own.file).private_bytes(
         Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret")

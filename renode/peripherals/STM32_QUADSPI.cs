@@ -42,14 +42,7 @@ namespace Antmicro.Renode.Peripherals.SPI
                 .WithValueField(8, 6, FieldMode.Read, valueProviderCallback: _ => (ulong)System.Math.Min(fifo.Count, FifoSize), name: "FLEVEL")
                 .WithReservedBits(14, 18);
             Registers.FlagClear.Define(this)
-                .WithValueField(0, 32, FieldMode.Write, writeCallback: (_, value) =>
-                {
-                    if((value & 2) != 0)
-                    {
-                        complete.Value = false;
-                    }
-                    Update();
-                }, name: "FCR");
+                .WithValueField(0, 32, FieldMode.Write, writeCallback: (_, value) => Clear(value), name: "FCR");
             Registers.DataLength.Define(this)
                 .WithValueField(0, 32, out length, name: "DL");
             Registers.CommunicationConfiguration.Define(this)
@@ -196,6 +189,12 @@ namespace Antmicro.Renode.Peripherals.SPI
             }
             Update();
             return value;
+        }
+
+        private void Clear(ulong flags)
+        {
+            complete.Value = complete.Value && (flags & 2) == 0;
+            Update();
         }
 
         private void Finish()

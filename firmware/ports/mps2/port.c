@@ -7,10 +7,9 @@
 
 #include "lab/core.h"
 #include "lab/simbus.h"
-#include "link/link.h"
 
 #include "../cortexm/cortexm.h"
-#include "../cortexm/ring.h"
+#include "../cortexm/streams.h"
 
 /* ---- UARTs (DDI 0479D, 4.3) */
 
@@ -34,39 +33,53 @@ struct uart {
 #define CLOCK_MHZ 25u
 #define DIVIDER   (CLOCK_MHZ * 1000000u / 115200u)
 
-struct stream {
-    struct uart *uart;
-    unsigned irq; /* of reception; that of transmission follows */
-    struct ring received;
-    bool refused; /* the last write() did not take all */
-};
-
-static uint8_t console_bytes[256];
-static uint8_t link_bytes[LAB_LINK_WINDOW + 1024 + 1];
-static uint8_t simbus_bytes[512];
-
 static struct stream streams[LAB_STREAM_COUNT] = {
-    [LAB_CONSOLE] = {(struct uart *)0x40004000, 0, {console_bytes, sizeof console_bytes, 0, 0}, false},
-    [LAB_LINK] = {(struct uart *)0x40005000, 2, {link_bytes, sizeof link_bytes, 0, 0}, false},
-    [LAB_SIMBUS] = {(struct uart *)0x40006000, 4, {simbus_bytes, sizeof simbus_bytes, 0, 0}, false},
+    [LAB_CONSOLE] = STREAM(0x40004000, 0, console_bytes),
+    [LAB_LINK] = STREAM(0x40005000, 2, link_bytes),
+    [LAB_SIMBUS] = STREAM(0x40006000, 4, simbus_bytes),
 };
 
-static void receive(struct stream *stream) {
-    stream->uart->interrupts = INTERRUPT_RX;
-    while (stream->uart->state & STATE_RX_FULL) {
-        if (ring_full(&stream->received)) {
-            /* The byte stays in the UART, and the sender waits, until read() has made room. */
-            stream->uart->control &= ~CONTROL_RX_INTERRUPT;
-            return;
-        }
-        ring_put(&stream->received, (uint8_t)stream->uart->data);
+static bool uart_received(const struct uart *uart) {
+    return uart->state & STATE_RX_FULL;
+}
+
+static bool uart_writable(const struct uart *uart) {
+    return !(uart->state & STATE_TX_FULL);
+}
+
+static uint8_t uart_get(struct uart *uart) {
+    return (uint8_t)uart->data;
+}
+
+static void uart_put(struct uart *uart, uint8_t byte) {
+    uart->data = byte;
+}
+
+static bool uart_listens(const struct uart *uart) {
+    return uart->control & CONTROL_RX_INTERRUPT;
+}
+
+static void uart_listen(struct uart *uart, bool on) {
+    uart->interrupts = INTERRUPT_RX;
+    if (on) {
+        uart->control |= CONTROL_RX_INTERRUPT;
+    } else {
+        uart->control &= ~CONTROL_RX_INTERRUPT;
     }
 }
 
-static void transmitted(struct stream *stream) {
-    stream->uart->interrupts = INTERRUPT_TX;
-    stream->uart->control &= ~CONTROL_TX_INTERRUPT;
-    stream->refused = false;
+static void uart_report(struct uart *uart, bool on) {
+    uart->interrupts = INTERRUPT_TX;
+    if (on) {
+        uart->control |= CONTROL_TX_INTERRUPT;
+    } else {
+        uart->control &= ~CONTROL_TX_INTERRUPT;
+    }
+}
+
+static void receive(struct stream *stream) {
+    stream->uart->interrupts = INTERRUPT_RX;
+    stream_receive(stream);
 }
 
 static void console_received(void) {
@@ -74,7 +87,7 @@ static void console_received(void) {
 }
 
 static void console_transmitted(void) {
-    transmitted(&streams[LAB_CONSOLE]);
+    stream_writable(&streams[LAB_CONSOLE]);
 }
 
 static void link_received(void) {
@@ -82,7 +95,7 @@ static void link_received(void) {
 }
 
 static void link_transmitted(void) {
-    transmitted(&streams[LAB_LINK]);
+    stream_writable(&streams[LAB_LINK]);
 }
 
 static void simbus_received(void) {
@@ -90,7 +103,7 @@ static void simbus_received(void) {
 }
 
 static void simbus_transmitted(void) {
-    transmitted(&streams[LAB_SIMBUS]);
+    stream_writable(&streams[LAB_SIMBUS]);
 }
 
 __attribute__((section(".vectors.irq"), used)) static void (*const irq_vectors[32])(void) = {
@@ -103,63 +116,13 @@ __attribute__((section(".vectors.irq"), used)) static void (*const irq_vectors[3
     [6 ... 31] = cortexm_unexpected,
 };
 
-static size_t stream_read(const struct lab_port *port, enum lab_stream which, uint8_t *bytes, size_t size) {
-    (void)port;
-    struct stream *stream = &streams[which];
-    size_t taken = ring_take(&stream->received, bytes, size);
-    if (taken > 0 && !(stream->uart->control & CONTROL_RX_INTERRUPT)) {
-        /* What waits in the UART raises no new interrupt: take it here. */
-        __asm volatile("cpsid i" ::: "memory");
-        stream->uart->control |= CONTROL_RX_INTERRUPT;
-        receive(stream);
-        __asm volatile("cpsie i" ::: "memory");
-    }
-    return taken;
-}
-
-static size_t stream_write(const struct lab_port *port, enum lab_stream which, const uint8_t *bytes,
-                           size_t size) {
-    (void)port;
-    struct stream *stream = &streams[which];
-    size_t sent = 0;
-    while (sent < size && !(stream->uart->state & STATE_TX_FULL)) {
-        stream->uart->data = bytes[sent++];
-    }
-    if (sent < size) {
-        __asm volatile("cpsid i" ::: "memory");
-        stream->refused = true;
-        stream->uart->control |= CONTROL_TX_INTERRUPT;
-        __asm volatile("cpsie i" ::: "memory");
-    }
-    return sent;
-}
-
-bool family_awake(void) {
-    bool awake = false;
-    for (size_t i = 0; i < LAB_STREAM_COUNT; i++) {
-        struct stream *stream = &streams[i];
-        if (stream->refused && !(stream->uart->state & STATE_TX_FULL)) {
-            stream->refused = false; /* there was room again before the interrupt was on */
-            awake = true;
-        }
-        awake = awake || !ring_empty(&stream->received);
-    }
-    return awake;
-}
-
-void family_console_put(uint8_t byte) {
-    while (streams[LAB_CONSOLE].uart->state & STATE_TX_FULL) {
-    }
-    streams[LAB_CONSOLE].uart->data = byte;
-}
-
 static void start_streams(void) {
     for (size_t i = 0; i < LAB_STREAM_COUNT; i++) {
         streams[i].uart->divider = DIVIDER;
         streams[i].uart->control = CONTROL_TX | CONTROL_RX | CONTROL_RX_INTERRUPT;
         /* QEMU looks for input when this is read; else bytes wait until something wakes its loop. */
         (void)streams[i].uart->data;
-        cortexm_enable_irq(streams[i].irq);
+        cortexm_enable_irq(streams[i].irq); /* of reception; that of transmission follows */
         cortexm_enable_irq(streams[i].irq + 1);
     }
 }

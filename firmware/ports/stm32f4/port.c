@@ -5,14 +5,13 @@
  */
 #include "lab/core.h"
 #include "lab/simbus.h"
-#include "link/link.h"
 
 #include "../cortexm/cortexm.h"
-#include "../cortexm/ring.h"
+#include "../cortexm/streams.h"
 
 /* ---- USARTs (RM0090, section 30.6) */
 
-struct usart {
+struct uart {
     volatile uint32_t status;
     volatile uint32_t data;
     volatile uint32_t baud;
@@ -27,39 +26,52 @@ struct usart {
 #define CR1_TXEIE  (1u << 7)
 #define CR1_UE     (1u << 13)
 
-struct stream {
-    struct usart *usart;
-    unsigned irq;
-    struct ring received;
-    bool refused; /* the last write() did not take all */
-};
-
-static uint8_t console_bytes[256];
-static uint8_t link_bytes[LAB_LINK_WINDOW + 1024 + 1];
-static uint8_t simbus_bytes[512];
-
 static struct stream streams[LAB_STREAM_COUNT] = {
-    [LAB_CONSOLE] = {(struct usart *)0x40011000, 37, {console_bytes, sizeof console_bytes, 0, 0}, false},
-    [LAB_LINK] = {(struct usart *)0x40004400, 38, {link_bytes, sizeof link_bytes, 0, 0}, false},
-    [LAB_SIMBUS] = {(struct usart *)0x40004800, 39, {simbus_bytes, sizeof simbus_bytes, 0, 0}, false},
+    [LAB_CONSOLE] = STREAM(0x40011000, 37, console_bytes),
+    [LAB_LINK] = STREAM(0x40004400, 38, link_bytes),
+    [LAB_SIMBUS] = STREAM(0x40004800, 39, simbus_bytes),
 };
 
-static void receive(struct stream *stream) {
-    while (stream->usart->status & SR_RXNE) {
-        if (ring_full(&stream->received)) {
-            /* The byte stays in the USART, and the sender waits, until read() has made room. */
-            stream->usart->control1 &= ~CR1_RXNEIE;
-            return;
-        }
-        ring_put(&stream->received, (uint8_t)stream->usart->data);
+static bool uart_received(const struct uart *uart) {
+    return uart->status & SR_RXNE;
+}
+
+static bool uart_writable(const struct uart *uart) {
+    return uart->status & SR_TXE;
+}
+
+static uint8_t uart_get(struct uart *uart) {
+    return (uint8_t)uart->data;
+}
+
+static void uart_put(struct uart *uart, uint8_t byte) {
+    uart->data = byte;
+}
+
+static bool uart_listens(const struct uart *uart) {
+    return uart->control1 & CR1_RXNEIE;
+}
+
+static void uart_listen(struct uart *uart, bool on) {
+    if (on) {
+        uart->control1 |= CR1_RXNEIE;
+    } else {
+        uart->control1 &= ~CR1_RXNEIE;
+    }
+}
+
+static void uart_report(struct uart *uart, bool on) {
+    if (on) {
+        uart->control1 |= CR1_TXEIE;
+    } else {
+        uart->control1 &= ~CR1_TXEIE;
     }
 }
 
 static void interrupt(struct stream *stream) {
-    receive(stream);
-    if ((stream->usart->control1 & CR1_TXEIE) && (stream->usart->status & SR_TXE)) {
-        stream->usart->control1 &= ~CR1_TXEIE;
-        stream->refused = false;
+    stream_receive(stream);
+    if ((stream->uart->control1 & CR1_TXEIE) && uart_writable(stream->uart)) {
+        stream_writable(stream);
     }
 }
 
@@ -81,58 +93,9 @@ __attribute__((section(".vectors.irq"), used)) static void (*const irq_vectors[8
     [39] = usart3_interrupt,         [40 ... 81] = cortexm_unexpected,
 };
 
-static size_t stream_read(const struct lab_port *port, enum lab_stream which, uint8_t *bytes, size_t size) {
-    (void)port;
-    struct stream *stream = &streams[which];
-    size_t taken = ring_take(&stream->received, bytes, size);
-    if (taken > 0 && !(stream->usart->control1 & CR1_RXNEIE)) {
-        __asm volatile("cpsid i" ::: "memory");
-        stream->usart->control1 |= CR1_RXNEIE;
-        receive(stream);
-        __asm volatile("cpsie i" ::: "memory");
-    }
-    return taken;
-}
-
-static size_t stream_write(const struct lab_port *port, enum lab_stream which, const uint8_t *bytes,
-                           size_t size) {
-    (void)port;
-    struct stream *stream = &streams[which];
-    size_t sent = 0;
-    while (sent < size && (stream->usart->status & SR_TXE)) {
-        stream->usart->data = bytes[sent++];
-    }
-    if (sent < size) {
-        __asm volatile("cpsid i" ::: "memory");
-        stream->refused = true;
-        stream->usart->control1 |= CR1_TXEIE;
-        __asm volatile("cpsie i" ::: "memory");
-    }
-    return sent;
-}
-
-bool family_awake(void) {
-    bool awake = false;
-    for (size_t i = 0; i < LAB_STREAM_COUNT; i++) {
-        struct stream *stream = &streams[i];
-        if (stream->refused && (stream->usart->status & SR_TXE)) {
-            stream->refused = false; /* there was room again before the interrupt was on */
-            awake = true;
-        }
-        awake = awake || !ring_empty(&stream->received);
-    }
-    return awake;
-}
-
-void family_console_put(uint8_t byte) {
-    while (!(streams[LAB_CONSOLE].usart->status & SR_TXE)) {
-    }
-    streams[LAB_CONSOLE].usart->data = byte;
-}
-
 static void start_streams(void) {
     for (size_t i = 0; i < LAB_STREAM_COUNT; i++) {
-        streams[i].usart->control1 = CR1_UE | CR1_TE | CR1_RE | CR1_RXNEIE;
+        streams[i].uart->control1 = CR1_UE | CR1_TE | CR1_RE | CR1_RXNEIE;
         cortexm_enable_irq(streams[i].irq);
     }
 }

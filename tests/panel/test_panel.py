@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -86,7 +87,7 @@ def expect(thing: Any) -> Any:
     return playwright_expect(thing)
 
 
-def test_the_first_run_boots_boards(page: Any) -> None:
+def test_the_first_run_boots_boards(page: Any, lab: Running) -> None:
     page.get_by_role("link", name="Set up the first boards").click()
     page.get_by_label("Heartbeat, seconds").fill("2")
     page.locator("input[value='mps2-an385']").check()
@@ -94,6 +95,8 @@ def test_the_first_run_boots_boards(page: Any) -> None:
     page.get_by_role("button", name="Set up").click()
     page.wait_for_url("**/", timeout=BOOT)
     expect(page.get_by_role("link", name="mps2-an385-1")).to_contain_text("connected")
+    with lab.client() as client:
+        assert client.get("/api/v1/gateway").json()["heartbeat"] == 2
 
 
 def test_boards_are_booted_by_name(page: Any) -> None:
@@ -180,14 +183,43 @@ def test_the_wizard_goes_from_a_template_to_a_board(page: Any) -> None:
     source.fill(good)
     page.get_by_role("button", name="Compile").click()
     expect(page.locator("#facts")).to_contain_text("led-controller", timeout=60_000)
-    expect(page.locator("#facts")).to_contain_text("KiB" if len(good) > 10_000 else "B")
+    expect(page.locator("#facts")).to_contain_text(re.compile(r"Size[1-9]\d* B"))
     page.locator("#to-deploy").click()
     page.get_by_label("first-2").check()
     page.get_by_role("button", name="Deploy").click()
     expect(page.locator("#outcome")).to_contain_text("first-2", timeout=BOOT)
-    expect(page.locator("#outcome .state")).to_have_text(["trial"])
+    expect(page.locator("#outcome .state")).to_have_text(["running"], timeout=BOOT)
     page.goto("/devices/first-2")
     expect(page.locator("#apps")).to_contain_text("blink")
+
+
+@pytest.mark.parametrize(
+    ("language", "tool", "right", "wrong"),
+    [
+        ("rust", "rustc", "fn poll", "nonsense!(); fn poll"),
+        ("assemblyscript", "npm", "lit = !lit;", "lit = nonsense;"),
+        ("wat", "sh", '(func (export "poll")', '(fnuc (export "poll")'),
+    ],
+)
+def test_errors_are_shown_at_their_lines(page: Any, language: str, tool: str, right: str, wrong: str) -> None:
+    if shutil.which(tool) is None:
+        pytest.skip(f"no {tool}")
+    page.goto("/wizard")
+    page.get_by_label("blinker").check()
+    page.get_by_label("Language").select_option(language)
+    page.get_by_role("button", name="Continue").first.click()
+    source = page.locator("#source")
+    expect(source).to_have_value(re.compile(re.escape(right)))
+    text = source.input_value()
+    source.fill(text.replace(right, wrong))
+    page.get_by_role("button", name="Compile").click()
+    line = text[: text.index(right)].count("\n") + 1
+    expect(page.locator("#gutter b.error").first).to_have_text(str(line), timeout=120_000)
+    expect(page.locator(".diagnostics button").first).to_contain_text(f":{line}:")
+    # The editor is there, with the line selected.
+    expect(source).to_be_focused()
+    at = source.evaluate("(area) => area.selectionStart")
+    assert text[:at].count("\n") + 1 == line
 
 
 def test_apps_are_stopped_and_started_where_they_run(page: Any) -> None:

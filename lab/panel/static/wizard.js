@@ -139,16 +139,30 @@ action($("deploy"), async () => {
   if (!targets.length) throw new Error("choose a board");
   const module = Uint8Array.from(atob(made.module), (character) => character.charCodeAt(0));
   const body = await signed(made.compiled.name, module, made.compiled.version);
+  sent = new Map();
   const rows = new Map(targets.map((name) => [name, h("progress", { max: 1, value: 0, "aria-label": `Transfer to ${name}` })]));
   fill($("outcome"), [...rows].map(([name, bar]) => h("p", {}, name, bar)));
   const result = await operate(`deployments?name=${quote(made.compiled.name)}&to=${targets.map(quote).join(",")}`, body, (progress) => {
     if (progress.total) rows.get(progress.device).value = progress.sent / progress.total;
   });
-  fill($("outcome"), result.apps.map((app) => h("p", { className: "row" }, h("a", { href: `/devices/${quote(app.device)}` }, app.device), badge(app.state), app.reason ?? "")));
+  sent = new Map(result.apps.map((app) => [app.device, app]));
+  showOutcome();
 });
+
+// What became of it, also after its trial.
+let sent = new Map();
+function showOutcome() {
+  fill($("outcome"), [...sent].map(([device, app]) => h("p", { className: "row" }, h("a", { href: `/devices/${quote(device)}` }, device), badge(app.state),
+    app.reason || (app.state === "trial" ? "It runs, and is confirmed when it has proved itself." : ""))));
+}
+function note(event) {
+  if (event.kind !== "app.state" || event.app !== made?.compiled.name || !sent.has(event.device)) return;
+  sent.set(event.device, event.data);
+  showOutcome();
+}
 
 follow({
   again: async () => { for (const device of (await api("GET", "devices")).devices) devices.set(device.id, device); if (!$("step-4").hidden) showTargets(); },
   device: (device) => { devices.set(device.id, device); if (!$("step-4").hidden) showTargets(); },
-  event: (event) => document.dispatchEvent(new CustomEvent("lab-event", { detail: event })),
+  event: (event) => { document.dispatchEvent(new CustomEvent("lab-event", { detail: event })); note(event); },
 });

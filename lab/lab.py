@@ -782,10 +782,8 @@ def _check_fits(what: Snapshot, device: str, board: Board, firmware: str, snapsh
     ):
         if was != is_:
             raise UsageError(
-                f"snapshot {snapshot} is of {thing} {was}, and {device} is of {thing} {is_}"
-                if thing != "device"
-                else f"snapshot {snapshot} is of {was}, not of {device}",
-                hint="A snapshot holds identity and memory of one device; save one of this.",
+                f"snapshot {snapshot} is of {thing} {was}, not of {is_}",
+                hint="It holds identity and memory of one device, and is for that one only.",
             )
     if what.firmware != firmware:
         raise UsageError(

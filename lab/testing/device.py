@@ -413,7 +413,8 @@ class Device:
         :param timeout: seconds until it is.
         """
         __tracebackhide__ = True
-        self.mark()
+        if self.info["pid"] is not None:  # `power_off` has marked the moment already
+            self.mark()
         self.bench.load_snapshot(self, name, timeout)
 
     # -- behind it

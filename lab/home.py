@@ -7,6 +7,7 @@
       daemon.log          what the daemon said
       port                where it answered last, and answers again if it can
       lab.db              registry, deployments, events
+      database.url        another database than lab.db, a SQLAlchemy URL, if the user has put it there
       pki/                the lab's CA and the certificates it issued
       vault.key           the key of its secrets, readable by its owner only
       publishers/         public keys of those whose packages its devices take
@@ -68,6 +69,14 @@ class Home:
     def database(self) -> Path:
         """The SQLite file."""
         return self.root / "lab.db"
+
+    @property
+    def database_url(self) -> str:
+        """The database's SQLAlchemy URL: what the file ``database.url`` says, else the SQLite file."""
+        try:
+            return (self.root / "database.url").read_text("utf-8").strip()
+        except FileNotFoundError:
+            return f"sqlite:///{self.database}"
 
     @property
     def log(self) -> Path:

@@ -18,10 +18,10 @@ from typing import Any, Self, TypeVar
 
 from sqlalchemy import Connection, Engine, String, cast, create_engine, event, insert, inspect, text, update
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlmodel import Session, col, delete, func, select
 
-from lab.errors import LabError, NotFoundError
+from lab.errors import LabError, MissingError, NotFoundError, UsageError
 from lab.home import Home
 from lab.packages import Package
 from lab.store import tables
@@ -55,14 +55,13 @@ class Store:
     """The lab's database and its folder of modules. An async context manager.
 
     :param home: the lab's folder.
-    :param url: another database than the lab's own SQLite file, as a SQLAlchemy URL.
     :param retention: how many events are kept.
     :raises LabError: on entering, if the database cannot be opened or comes from a newer version of the lab.
     """
 
-    def __init__(self, home: Home, url: str = "", *, retention: int = 100_000) -> None:
+    def __init__(self, home: Home, *, retention: int = 100_000) -> None:
         self._modules = home.root / "modules"
-        self._url = url or f"sqlite:///{home.database}"
+        self._url = home.database_url
         self._retention = retention
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._engine: Engine
@@ -466,7 +465,18 @@ class Store:
         return await self._run(job)
 
     def _open(self) -> None:
-        self._engine = create_engine(self._url)
+        try:
+            self._engine = create_engine(self._url, hide_parameters=True)  # what failed may be a secret
+        except ArgumentError as error:
+            raise UsageError(
+                "database.url in the lab's folder holds no SQLAlchemy URL",
+                hint="such as postgresql+psycopg://USER@HOST/DATABASE; without the file it is SQLite",
+            ) from error
+        except ImportError as error:
+            raise MissingError(
+                f"the driver of the lab's database is not here: {error}",
+                hint="pip install 'wasm-mcu-lab[postgresql]'",
+            ) from error
         if self._engine.dialect.name == "sqlite":
             event.listen(self._engine, "connect", _set_up_sqlite)
         with self._engine.connect() as connection:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,19 @@ import wasmtime
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from lab.home import Home
 from lab.lab import Lab
 from tests.panel.test_limits import serving
+from tests.unit.postgres import Cluster, cluster
 
 Fill = Callable[[Lab, httpx.AsyncClient], Awaitable[None]]
 FIVE = ("a", "b", "c", "d", "e")
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[Cluster]:
+    with cluster() as running:
+        yield running
 
 
 async def tokens(_lab: Lab, client: httpx.AsyncClient) -> None:
@@ -136,6 +144,25 @@ def test_pages_are_the_whole(tmp_path: Path, fill: Fill, rows: str, cursor: str)
             assert seen == whole
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("fill", "rows", "cursor"),
+    [
+        (secrets, "secrets", "after"),
+        (rollouts, "rollouts", "before"),
+        (audit, "rows", "before"),
+        (logs, "lines", "before"),
+    ],
+    ids=lambda what: getattr(what, "__name__", None),
+)
+def test_a_lab_keeps_its_state_in_postgresql(
+    tmp_path: Path, postgres: Cluster, fill: Fill, rows: str, cursor: str
+) -> None:
+    home = Home(tmp_path / "lab").create()
+    (home.root / "database.url").write_text(postgres.database())
+    test_pages_are_the_whole(tmp_path, fill, rows, cursor)
+    assert not home.database.exists()
 
 
 def test_a_page_of_nothing_is_refused(tmp_path: Path) -> None:

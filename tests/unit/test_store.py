@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
-import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import DatabaseError
 from sqlmodel import SQLModel
 
 from lab import store as stores
-from lab.errors import LabError
+from lab.errors import LabError, MissingError, UsageError
 from lab.events import Events
 from lab.home import Home
 from lab.packages import Package
 from lab.store import Store, tables
+from tests.unit.postgres import Cluster, cluster
 
 pytestmark = pytest.mark.anyio
 
@@ -34,9 +35,24 @@ def anyio_backend() -> tuple[str, dict[str, Any]]:
     return "asyncio", {"use_uvloop": True}
 
 
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Cluster]:
+    with cluster() as running:
+        yield running
+
+
 @pytest.fixture
-def home(tmp_path: Path) -> Home:
+def sqlite(tmp_path: Path) -> Home:
     return Home(tmp_path).create()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def home(sqlite: Home, request: pytest.FixtureRequest) -> Home:
+    """A lab's folder; its database is of each kind in turn."""
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgres").database()
+        (sqlite.root / "database.url").write_text(url)
+    return sqlite
 
 
 def device(id: str = "dev") -> tables.Device:
@@ -49,25 +65,45 @@ async def test_migrations_make_the_tables_the_models_describe(home: Home) -> Non
 
     async with Store(home):
         pass
-    with create_engine(f"sqlite:///{home.database}").connect() as connection:
+    with create_engine(home.database_url).connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), SQLModel.metadata) == []
 
 
 async def test_a_database_of_a_newer_lab_is_left_alone(home: Home) -> None:
     async with Store(home):
         pass
-    with sqlite3.connect(home.database) as connection:
-        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    with create_engine(home.database_url).begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(LabError, match="newer version"):
         async with Store(home):
             pass
 
 
-async def test_a_damaged_database_is_said(home: Home) -> None:
-    home.database.write_bytes(b"nonsense" * 1000)
+async def test_a_damaged_database_is_said(sqlite: Home) -> None:
+    sqlite.database.write_bytes(b"nonsense" * 1000)
     with pytest.raises(LabError, match="database failed"):
-        async with Store(home):
+        async with Store(sqlite):
             pass
+
+
+@pytest.mark.parametrize(
+    ("url", "error"),
+    [("nonsense", UsageError), ("nothing://x/y", UsageError), ("mysql+pymysql://x/y", MissingError)],
+)
+async def test_a_url_that_leads_to_no_database_is_said(sqlite: Home, url: str, error: type[LabError]) -> None:
+    (sqlite.root / "database.url").write_text(url)
+    with pytest.raises(error):
+        async with Store(sqlite):
+            pass
+
+
+async def test_a_server_that_does_not_answer_is_said_without_its_password(sqlite: Home) -> None:
+    url = f"postgresql+psycopg://lab:secret@/lab?host={sqlite.root}"
+    (sqlite.root / "database.url").write_text(url)
+    with pytest.raises(LabError, match="database failed") as failure:
+        async with Store(sqlite):
+            pass
+    assert "secret" not in str(failure.value)
 
 
 async def test_deleting_a_device_deletes_what_is_its_own(home: Home) -> None:
@@ -180,13 +216,44 @@ def test_what_was_awaited_survives_sigkill(home: Home) -> None:
     assert promised <= deployments
 
 
-@pytest.mark.skipif("LAB_TEST_POSTGRES" not in os.environ, reason="LAB_TEST_POSTGRES names no database")
-async def test_postgresql(home: Home) -> None:
-    async with Store(home, os.environ["LAB_TEST_POSTGRES"]) as store:
+async def test_a_number_of_32_bits_has_room(home: Home) -> None:
+    async with Store(home) as store:
         await store.save_device(device())
         await store.save_reports([device().model_dump() | {"boots": 2**32 - 1}], [])
         assert (await store.devices())[0].boots == 2**32 - 1
-        await store.delete_device("dev")
+
+
+async def test_events_are_found_by_what_is_in_them(home: Home) -> None:
+    async with Store(home) as store, Events(store) as events:
+        for number, (device, level, text) in enumerate(
+            [("a", "info", "it is 100 % warm"), ("b", "error", "it is cold"), ("a", "error", "it is 1000")]
+        ):
+            events.publish("device.log", device, level=level, text=text, number=number)
+        await events.written()
+
+        async def found(**asked: Any) -> list[int]:
+            return [event.data["number"] for event in await store.find_events(limit=10, **asked)]
+
+        assert await found() == [2, 1, 0]
+        assert await found(device="a") == [2, 0]
+        assert await found(fields={"level": ["error"]}) == [2, 1]
+        assert await found(text="100 %") == [0], "no wildcard"
+        assert await found(kinds=["app.log"]) == []
+        assert await found(before=(await store.events(0, 10))[2].sequence) == [1, 0]
+
+
+@pytest.mark.parametrize("change", ["UPDATE audit SET who = 'nobody'", "DELETE FROM audit"])
+async def test_the_audit_log_can_only_be_added_to(home: Home, change: str) -> None:
+    async with Store(home) as store:
+        row = {"time": 1.0, "who": "anna", "role": "admin", "action": "deploy", "target": "b"}
+        row |= {"result": "done", "reason": ""}
+        await store.add_audit(tables.Audit(**row))
+        with (
+            pytest.raises(DatabaseError, match="only added to"),
+            create_engine(home.database_url).begin() as connection,
+        ):
+            connection.execute(text(change))
+        assert [found.who for found in await store.audit({}, limit=5)] == ["anna"]
 
 
 # ---- events

@@ -1,10 +1,12 @@
 //
 // The ESP32-C3's processor (Technical Reference Manual 1.1, chapter 1): RV32IMC with a few registers of its own.
 //
+using System;
 using Antmicro.Renode.Core;
 using Antmicro.Renode.Peripherals.Bus;
 using Antmicro.Renode.Peripherals.IRQControllers;
 using Antmicro.Renode.Time;
+using Antmicro.Renode.Utilities.Binding;
 
 namespace Antmicro.Renode.Peripherals.CPU
 {
@@ -24,7 +26,7 @@ namespace Antmicro.Renode.Peripherals.CPU
         {
             this.interrupts = interrupts;
             RegisterCSR(0x305, () => MTVEC, value => MTVEC = (uint)value & VectorBase | Vectored, "mtvec");
-            RegisterCSR(0x342, () => MCAUSE, SetCause, "mcause");
+            RegisterCSR(0x342, () => MCAUSE & CauseBits, SetCause, "mcause");
             RegisterCustomCSR("mpcer", 0x7E0, PrivilegeLevel.Machine);
             RegisterCustomCSR("mpcmr", 0x7E1, PrivilegeLevel.Machine);
             RegisterCSR(0x7E2, () => (uint)(ExecutedInstructions - counted), value => counted = ExecutedInstructions - value, "mpccr");
@@ -39,6 +41,9 @@ namespace Antmicro.Renode.Peripherals.CPU
         public override void Reset()
         {
             base.Reset();
+            // The core has forgotten what it was told of its memory protection, and would find each address in each region.
+            setProtectedAddressBits(32);
+            setProtectionGrain(ProtectionGrain);
             EnableInterrupts();
         }
 
@@ -72,12 +77,22 @@ namespace Antmicro.Renode.Peripherals.CPU
             MIE = 1u << (int)ExternalLine;
         }
 
+#pragma warning disable 649 // Renode sets them
+        [Import(Name = "tlib_set_pmpaddr_bits")]
+        private Action<uint> setProtectedAddressBits;
+
+        [Import(Name = "tlib_set_napot_grain")]
+        private Action<uint> setProtectionGrain;
+#pragma warning restore 649
+
         private ulong counted;
         private readonly ESP32C3_InterruptMatrix interrupts;
 
         private const uint Rom = 0x40000000;
         private const uint ExternalLine = 11;
+        private const uint ProtectionGrain = 8; // bytes; what Renode starts with
         private const uint Interrupt = 1u << 31;
+        private const uint CauseBits = Interrupt | 0x1F;
         private const uint Vectored = 1;
         private const uint VectorBase = 0xFFFFFF00;
     }

@@ -21,7 +21,7 @@ from lab.lab import Json
 router = APIRouter(tags=["audit"])
 
 _LOOKS = frozenset({"GET", "HEAD", "OPTIONS"})
-_HARMLESS = frozenset({"wait", "wait_for_rollout"})  # routes that ask by POST and change nothing
+_HARMLESS = frozenset({"wait", "wait_for_rollout", "stream"})  # routes that are no GET and only look
 _TELLING = frozenset({"show_secret"})  # routes that only look, at what is worth writing down
 _SECRET = frozenset({"secret", "token", "password", "value"})
 _DETAIL_LIMIT = 4096  # bytes of a body that is written down

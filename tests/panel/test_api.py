@@ -499,6 +499,15 @@ def test_one_id_from_the_request_to_the_devices_answer(lab: Running, dut: str, t
     assert {line["device"] for line in lines if line["component"] == "gateway"} == {dut}
 
 
+def test_who_only_looks_is_not_in_the_audit_log(lab: Running, dut: str) -> None:
+    asyncio.run(_frames(lab, "since=0", lambda frames: len(frames) > 1))
+    with lab.client() as client:
+        client.get(f"/api/v1/devices/{dut}")
+        rows = client.get("/api/v1/audit?limit=1000").json()["rows"]
+    assert {"stream", "show_device"}.isdisjoint({row["action"] for row in rows})
+    assert "boot_devices" in {row["action"] for row in rows}
+
+
 def test_metrics_move_with_the_load(lab: Running, dut: str) -> None:
     def value(text: str, start: str) -> float:
         return sum(float(line.rpartition(" ")[2]) for line in text.splitlines() if line.startswith(start))

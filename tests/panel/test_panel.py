@@ -289,6 +289,32 @@ def test_two_versions_go_out_and_are_compared(page: Any, lab: Running) -> None:
     page.screenshot(path=ARTIFACTS / "rollout.png", full_page=True)
 
 
+def test_settings_take_effect_and_are_written_down(page: Any, lab: Running) -> None:
+    page.goto("/settings")
+    page.get_by_label("Heartbeat, s").fill("1.5")
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator("#gateway")).to_contain_text("1.5 s")
+    page.get_by_label("Name", exact=True).fill("guest")
+    page.get_by_role("button", name="Make token").click()
+    expect(page.locator("#token-made")).to_contain_text("not shown again")
+    secret = page.locator("#token-made code").inner_text()
+    with lab.client(secret) as guest:
+        assert guest.get("/api/v1/session").json()["role"] == "viewer"
+        page.get_by_role("button", name="Revoke guest").click()
+        expect(page.locator("#tokens")).not_to_contain_text("guest")
+        assert guest.get("/api/v1/session").status_code == 401
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("button", name="Revoke the certificate of mps2-an385-1").click()
+    expect(page.locator("#certificates")).to_contain_text("revoked")
+    with lab.client() as client:
+        assert client.get("/api/v1/devices/mps2-an385-1").json()["state"] == "disconnected"
+    page.get_by_role("button", name="Issue a new certificate for mps2-an385-1").click()
+    expect(page.locator("#certificates")).not_to_contain_text("revoked")
+    page.reload()
+    for words in ("set gateway", "make token", "revoke certificate", "issue certificate"):
+        expect(page.locator("#audit")).to_contain_text(words)
+
+
 def test_what_a_viewer_may_not_do_is_not_offered(chromium: Any, lab: Running) -> None:
     token = lab.cli("token", "create", "looker", "--role", "viewer", "--json")["token"]
     context = chromium.new_context(base_url=lab.url)

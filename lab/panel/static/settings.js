@@ -7,7 +7,8 @@ async function showGateway() {
   const gateway = await api("GET", "gateway");
   const facts = [["Address", `${gateway.host}:${gateway.port}`], ["Sessions", String(gateway.sessions)], ["Pairing", gateway.pairing > 0 ? `open for ${Math.round(gateway.pairing)} s` : "closed"], ["Heartbeat", `${gateway.heartbeat} s`]];
   fill($("gateway"), facts.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
-  if ($("heartbeat")) $("heartbeat").value = gateway.heartbeat;
+  const field = $("heartbeat");
+  if (field && document.activeElement !== field) { field.value = gateway.heartbeat; field.disabled = false; }
 }
 submit($("gateway-form"), async () => { await api("POST", "gateway", { heartbeat: Number($("heartbeat").value) }); toast("Saved: connected devices were told."); await showGateway(); });
 action($("gateway-pair"), async () => { await api("POST", "pairing", { seconds: 60 }); await showGateway(); });
@@ -37,12 +38,20 @@ submit($("token-form"), async () => {
   await showTokens();
 });
 
-async function showAudit() {
+let rows = [];
+async function showAudit(before = null) {
   if (!may("admin")) return;
-  const found = await api("GET", "audit?limit=50").catch(() => null);
-  if (!found) return;
+  const found = await api("GET", `audit?limit=100${before === null ? "" : `&before=${before}`}`);
+  rows = before === null ? found.rows : [...rows, ...found.rows];
   $("audit-card").hidden = false;
-  fill($("audit"), grid("Audit", ["Time", "Who", "What", "On", "Result"], found.rows.map((row) => [`${day(row.time)} ${clock(row.time)}`, row.who, row.action, row.target, row.reason ? `${row.result}: ${row.reason}` : row.result]), "Nothing yet."));
+  // What was begun and is over has a row of its own for that.
+  const over = new Set(rows.map((row) => row.begun));
+  fill($("audit"), grid("Audit", ["Time", "Who", "What", "On", "Result"], rows.filter((row) => !over.has(row.id)).map((row) => [
+    `${day(row.time)} ${clock(row.time)}`, row.who, row.action.replaceAll("_", " "), row.target, row.reason ? `${row.result}: ${row.reason}` : row.result,
+  ]), "Nothing yet."));
+  $("audit-older").hidden = found.next === null;
+  $("audit-older").dataset.before = found.next;
 }
+action($("audit-older"), () => showAudit($("audit-older").dataset.before));
 
 Promise.all([showGateway(), showCertificates(), showTokens(), showAudit()]).catch(failed);

@@ -8,6 +8,7 @@ try {
   fill($("w-boards"), emulated.map((board) => h("label", { className: "choice" },
     h("input", { type: "radio", name: "board", value: board.name, checked: board.name === "mps2-an385" }),
     h("span", {}, h("strong", {}, board.name), h("span", { className: "muted small" }, board.title)))));
+  document.querySelectorAll("fieldset").forEach((each) => { each.disabled = false; }); // nothing is overwritten that was typed
 } catch (error) { failed(error); }
 
 submit($("welcome"), async () => {

@@ -1,5 +1,5 @@
 //
-// A potentiometer between ground and the reference of an analogue-digital converter.
+// A potentiometer between ground and supply, for the input of an analogue-digital converter.
 //
 using System;
 using Antmicro.Renode.Core;
@@ -10,10 +10,10 @@ namespace Antmicro.Renode.Peripherals.Sensors
     /// <summary>A voltage on an input of a converter.</summary>
     public class Potentiometer : IPeripheral
     {
-        /// <param name="reference">V at which a converter reads its highest value.</param>
-        public Potentiometer(double reference = 3.3)
+        /// <param name="supply">V at its upper end.</param>
+        public Potentiometer(double supply = 3.3)
         {
-            this.reference = (decimal)reference;
+            this.supply = (decimal)supply;
         }
 
         /// <summary>It stands where it was turned to.</summary>
@@ -21,39 +21,37 @@ namespace Antmicro.Renode.Peripherals.Sensors
         {
         }
 
-        /// <summary>Returns what an ideal converter of 12 bits reads.</summary>
-        public uint Convert()
+        /// <summary>Returns what a converter sees now, in V.</summary>
+        public decimal Sample()
         {
             var accessed = Accessed;
             if(accessed != null)
             {
                 accessed(this);
             }
-            return (uint)Decimal.Round(voltage / reference * FullScale);
+            return voltage;
         }
 
-        /// <summary>V, 0 to the reference.</summary>
+        /// <summary>V, 0 to the supply.</summary>
         public decimal Voltage
         {
             get { return voltage; }
             set
             {
-                if(value < 0 || value > reference)
+                if(value < 0 || value > supply)
                 {
                     throw new RecoverableException(
-                        String.Format("Voltage = {0} V is outside the part's range: 0 to {1} V", value, reference));
+                        String.Format("Voltage = {0} V is outside the part's range: 0 to {1} V", value, supply));
                 }
                 voltage = value;
             }
         }
 
-        /// <summary>Called before each conversion: the last moment to turn it.</summary>
+        /// <summary>Called before each sample: the last moment to turn it.</summary>
         public event Action<Potentiometer> Accessed;
 
         private decimal voltage;
 
-        private readonly decimal reference;
-
-        private const int FullScale = 4095;
+        private readonly decimal supply;
     }
 }

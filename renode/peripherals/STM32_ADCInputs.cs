@@ -1,6 +1,7 @@
 //
 // The converter of the STM32F2, F4 and F7 (RM0385, section 15) as Renode has it, with parts on its inputs.
 //
+using System;
 using System.Collections.Generic;
 using System.Linq;
 using Antmicro.Renode.Core;
@@ -16,8 +17,10 @@ namespace Antmicro.Renode.Peripherals.Analog
     /// </summary>
     public class STM32_ADCInputs : STM32_ADC, IPeripheralContainer<Potentiometer, NumberRegistrationPoint<int>>
     {
-        public STM32_ADCInputs(IMachine machine) : base(machine)
+        /// <param name="reference">V at which it reads its highest value.</param>
+        public STM32_ADCInputs(IMachine machine, double reference = 3.3) : base(machine)
         {
+            this.reference = (decimal)reference;
         }
 
         public override void WriteDoubleWord(long offset, uint value)
@@ -27,7 +30,8 @@ namespace Antmicro.Renode.Peripherals.Analog
                 for(var channel = 0; channel < NumberOfChannels; channel++)
                 {
                     Potentiometer part;
-                    FeedSample(parts.TryGetValue(channel, out part) ? part.Convert() : 0, (uint)channel, -1);
+                    var share = parts.TryGetValue(channel, out part) ? part.Sample() / reference : 0;
+                    FeedSample((uint)Decimal.Round(Math.Min(share, 1) * FullScale), (uint)channel, -1);
                 }
                 // Renode looks at the sequence only when the converter is switched on.
                 base.WriteDoubleWord(offset, value & ~(SwitchedOn | StartConversion));
@@ -39,7 +43,7 @@ namespace Antmicro.Renode.Peripherals.Analog
         {
             if(input.Address < 0 || input.Address >= NumberOfChannels || parts.ContainsKey(input.Address))
             {
-                throw new RegistrationException(string.Format("There is no free input {0}", input.Address));
+                throw new RegistrationException(String.Format("There is no free input {0}", input.Address));
             }
             parts.Add(input.Address, part);
             machine.RegisterAsAChildOf(this, part, input);
@@ -62,7 +66,9 @@ namespace Antmicro.Renode.Peripherals.Analog
         }
 
         private readonly Dictionary<int, Potentiometer> parts = new Dictionary<int, Potentiometer>();
+        private readonly decimal reference;
 
+        private const int FullScale = 4095;
         private const long Control2 = 0x08;
         private const uint SwitchedOn = 1 << 0; // ADON
         private const uint StartConversion = 1 << 30; // SWSTART

@@ -96,6 +96,9 @@ action($("start"), async () => {
   const options = () => [...packages.values()].map((each) => h("option", { value: each.id }, `${version(each.id)} · ${each.signed ? `number ${each.sequence}, by ${each.publisher}` : "unsigned"}`));
   fill($("r-package"), packages.size ? options() : h("option", { value: "" }, "none kept yet: choose a file"));
   fill($("r-other"), h("option", { value: "" }, "nothing"), options());
+  $("r-file").value = ""; // the key stays: more is signed with it
+  $("r-arms").hidden = true;
+  $("r-signing").hidden = true;
   $("r-package").required = packages.size > 0;
   dialog.showModal();
 });
@@ -105,6 +108,7 @@ $("r-file")?.addEventListener("change", (event) => {
   $("r-signing").hidden = !file || isPackage(file); // a package was signed where it was made
   $("r-package").required = packages.size > 0 && !file;
 });
+$("r-other")?.addEventListener("change", (event) => { $("r-arms").hidden = !event.target.value; });
 $("start-cancel")?.addEventListener("click", () => dialog.close());
 submit($("start-form"), async () => {
   const [file] = $("r-file").files;

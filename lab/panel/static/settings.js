@@ -41,7 +41,7 @@ submit($("token-form"), async () => {
 let rows = [];
 async function showAudit(before = null) {
   if (!may("admin")) return;
-  const found = await api("GET", `audit?limit=100${before === null ? "" : `&before=${before}`}`);
+  const found = await api("GET", `audit?limit=40${before === null ? "" : `&before=${before}`}`);
   rows = before === null ? found.rows : [...rows, ...found.rows];
   $("audit-card").hidden = false;
   // What was begun and is over has a row of its own for that.

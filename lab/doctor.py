@@ -5,6 +5,7 @@ What a firmware build needs is `lab.build`'s to say; the rest is the table below
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -107,7 +108,7 @@ def examine() -> list[Finding]:
             Finding(check.what, _look(check), check.needed_for, check.install, check.required)
             for check in CHECKS
         ]
-        + [_pyrenode3(), _zephyr(), _libfuzzer()]
+        + [_pyrenode3(), _zephyr(), _riscv(), _libfuzzer()]
     )
 
 
@@ -127,6 +128,23 @@ def _zephyr() -> Finding:
     tree = zephyr.base()
     found = f"{'.'.join(map(str, zephyr.version(tree)))} ({tree})" if tree else ""
     return Finding("Zephyr", found, "building Zephyr images", zephyr.WORKSPACE, required=False)
+
+
+def _riscv() -> Finding:
+    """Return what compiles for the ESP32-C3: Zephyr's SDK, or Debian's GCC with its C library."""
+    sdk = os.environ.get("ZEPHYR_SDK_INSTALL_DIR")
+    packaged = [tool for tool in build.check("esp32c3_devkitm") if "riscv" in tool.package]
+    if sdk:
+        found = shutil.which("riscv64-zephyr-elf-gcc", path=Path(sdk, "riscv64-zephyr-elf", "bin"))
+    else:
+        found = packaged[0].found if packaged and all(tool.found for tool in packaged) else None
+    return Finding(
+        "RISC-V compiler",
+        _version(found) if found else "",
+        "Zephyr images for the ESP32-C3",
+        f"{apt_install(*(tool.package for tool in packaged))}, or Zephyr's SDK and ZEPHYR_SDK_INSTALL_DIR",
+        required=False,
+    )
 
 
 def _libfuzzer() -> Finding:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lab import boards, build, paths, zephyr
-from lab.doctor import examine
+from lab.doctor import Finding, examine
 from lab.errors import LabError, MissingError
 
 VERSION = "VERSION_MAJOR = {}\nVERSION_MINOR = {}\nPATCHLEVEL = 1\n"
@@ -82,3 +82,31 @@ def test_a_toolchain_of_the_user_s_choice_is_left_alone(tree: Path, monkeypatch:
 def test_the_doctor_names_the_workspace(tree: Path) -> None:
     [row] = [row for row in examine() if row.what == "Zephyr"]
     assert row.found == f"3.7 ({tree})"
+
+
+def _program(file: Path, says: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(f"#!/bin/sh\n{says}\n")
+    file.chmod(0o755)
+
+
+def test_the_doctor_names_the_risc_v_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def row() -> Finding:
+        [found] = [row for row in examine() if row.what == "RISC-V compiler"]
+        return found
+
+    monkeypatch.delenv("ZEPHYR_SDK_INSTALL_DIR", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert not row().found
+    assert not row().required
+    assert "gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf" in row().install
+    gcc = tmp_path / "riscv64-unknown-elf-gcc"
+    _program(gcc, 'echo "riscv64-unknown-elf-gcc 12.2.0"; test "$1" = --version')
+    assert not row().found, "it has no picolibc"
+    _program(gcc, 'echo "riscv64-unknown-elf-gcc 12.2.0"')
+    assert row().found == f"12.2.0 ({gcc})"
+    monkeypatch.setenv("ZEPHYR_SDK_INSTALL_DIR", str(tmp_path / "sdk"))
+    assert not row().found, "the SDK is chosen, and has no such toolchain"
+    of_sdk = tmp_path / "sdk" / "riscv64-zephyr-elf" / "bin" / "riscv64-zephyr-elf-gcc"
+    _program(of_sdk, 'echo "riscv64-zephyr-elf-gcc (Zephyr SDK 0.16.8) 12.2.0"')
+    assert row().found.endswith(f"({of_sdk})")

@@ -95,8 +95,8 @@ def check(target: str | None = None) -> list[Tool]:
     if target == "native-fuzz":
         tools.append(Tool("clang", "compiles the fuzz targets", "clang", shutil.which("clang")))
         tools.append(Tool("libFuzzer", "fuzzes the firmware's core", "libclang-rt-dev", find_libfuzzer()))
-    if target and target in zephyr.targets() and zephyr.compiler(target) != _ARM_GCC:
-        tools.extend(_gcc(zephyr.compiler(target), "RISC-V"))
+    if target and target in zephyr.targets() and (gcc := zephyr.compiler(target)) != _ARM_GCC:
+        tools.extend(_gcc(gcc, "RISC-V") if gcc else [])
     elif target is None or not target.startswith("native"):
         tools.extend(_gcc(_ARM_GCC, "Cortex-M"))
     try:
@@ -238,6 +238,8 @@ def _errors(log: Path) -> str:
 def _require(target: str) -> None:
     if target in zephyr.targets() and (why := zephyr.lacking()):
         raise MissingError(f"{why}, and {target} is built with Zephyr", hint=zephyr.WORKSPACE)
+    if target in zephyr.targets() and not (zephyr.compiler(target) or zephyr.chosen()):
+        raise MissingError(f"no package has a compiler for {target}: Zephyr's SDK has", hint=zephyr.SDK)
     lacking = [tool for tool in check(target) if tool.found is None]
     if lacking:
         raise MissingError(

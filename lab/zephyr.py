@@ -32,9 +32,23 @@ def targets() -> Mapping[str, str]:
     return tomllib.loads(file.read_text()) if file.is_file() else {}
 
 
-def compiler(target: str) -> str:
-    """Return the GCC of Debian and Ubuntu that makes a target."""
-    return "riscv64-unknown-elf-gcc" if targets()[target].startswith("esp32c3") else "arm-none-eabi-gcc"
+SDK = (
+    "Install Zephyr's SDK with its toolchain xtensa-espressif_esp32_zephyr-elf, and say where it is: "
+    "export ZEPHYR_SDK_INSTALL_DIR=..."
+)
+
+
+def compiler(target: str) -> str | None:
+    """Return the GCC of Debian and Ubuntu that makes a target; None if they have none for its processor."""
+    board = targets()[target]
+    if board.startswith("esp32_"):
+        return None
+    return "riscv64-unknown-elf-gcc" if board.startswith("esp32c3") else "arm-none-eabi-gcc"
+
+
+def chosen() -> bool:
+    """Tell whether the environment says which toolchain Zephyr takes."""
+    return not {"ZEPHYR_TOOLCHAIN_VARIANT", "ZEPHYR_SDK_INSTALL_DIR"}.isdisjoint(os.environ)
 
 
 def base() -> Path | None:
@@ -68,13 +82,13 @@ def configure(target: str, folder: Path, settings: Sequence[str]) -> list[str]:
     :param folder: takes the tree.
     :param settings: what CMake is told.
     """
-    chosen = {"ZEPHYR_TOOLCHAIN_VARIANT", "ZEPHYR_SDK_INSTALL_DIR"} & os.environ.keys()
+    gcc = None if chosen() else compiler(target)
     return [
         # No environment variable: ninja may ask CMake again from another environment, and what is said here
         # decides whether a tree has to be made anew.
         *("west", "-z", str(base()), "build", "--cmake-only", "--pristine", "always"),
         *("--board", targets()[target], "--build-dir", str(folder), str(paths.data("zephyr-app"))),
-        *("--", *settings, *([] if chosen else _debian(compiler(target)))),
+        *("--", *settings, *(_debian(gcc) if gcc else [])),
     ]
 
 

@@ -14,7 +14,7 @@ ${GCC}          riscv64-unknown-elf-gcc
 @{FOR CHIP}     -march\=rv32imc    -misa-spec\=2.2    -mabi\=ilp32    -specs\=picolibc.specs    -std\=c11    -Os
 ...             -ffreestanding    -fno-builtin    -mno-relax    -nostartfiles    -Wl,--no-relax
 @{STRICT}       -Wall    -Wextra    -Werror
-${ROM}          ${CURDIR}/../rom/esp32c3
+${ROM}          ${CURDIR}/../rom
 
 
 *** Test Cases ***
@@ -56,8 +56,9 @@ Build And Load Models
     Skip If    not $found    ${GCC} is not installed
     ${folder}=    Evaluate    tempfile.mkdtemp()    modules=tempfile
     Set Suite Variable    ${FOLDER}    ${folder}
-    Compile    -T    ${ROM}/rom.ld    ${ROM}/entry.S    ${ROM}/rom.c    -o    ${folder}/rom.elf
-    ${script}=    Run Process    ${GCC}    -E    -P    -undef    -x    c    -I${ROM}    ${CURDIR}/firmware/esp32c3.ld
+    Compile    -I${ROM}    -I${ROM}/esp32c3    -T    ${ROM}/esp32c3/rom.ld
+    ...    ${ROM}/esp32c3/entry.S    ${ROM}/esp32c3/chip.c    ${ROM}/rom.c    -o    ${folder}/rom.elf
+    ${script}=    Run Process    ${GCC}    -E    -P    -undef    -x    c    -I${ROM}/esp32c3    ${CURDIR}/firmware/esp32c3.ld
     ...    -o    ${folder}/esp32c3.ld    stderr=STDOUT
     Should Be Equal As Integers    ${script.rc}    0    ${script.stdout}    values=False
     Compile    -T    ${folder}/esp32c3.ld    ${CURDIR}/firmware/esp32c3.c    -o    ${folder}/firmware.elf

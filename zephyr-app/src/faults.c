@@ -59,6 +59,19 @@ static uintptr_t thread_stack(void) {
 
 #define PROGRAM(frame) (unsigned)(frame)->mepc, (unsigned)(frame)->ra
 
+#elif CONFIG_XTENSA
+
+#include <xtensa_asm2_context.h>
+
+/* Only the interrupt's entry knows: a full stack is not told from other faults. */
+static uintptr_t thread_stack(void) {
+    return UINTPTR_MAX;
+}
+
+/* The frame's first word leads to what was saved (xtensa_asm2_context.h). */
+#define SAVED(frame)   (*(const _xtensa_irq_bsa_t *const *)(frame))
+#define PROGRAM(frame) (unsigned)SAVED(frame)->pc, (unsigned)SAVED(frame)->a0
+
 #endif
 
 /* The guard below the stack raises no fault where an emulator has no MPU: then whatever happens next finds it

@@ -1,6 +1,7 @@
 //
 // A processor of the ESP32-D0WD (ESP32 Technical Reference Manual, chapter 1): Xtensa LX6, of which Renode has the core.
 //
+using System;
 using Antmicro.Renode.Core;
 using Antmicro.Renode.Peripherals.Bus;
 using Antmicro.Renode.Peripherals.Timers;
@@ -18,7 +19,8 @@ namespace Antmicro.Renode.Peripherals.CPU
             for(var i = 0; i < timers.Length; i++)
             {
                 var interrupt = TimerInterrupts[i];
-                timers[i] = new ComparingTimer(machine.ClockSource, TimerFrequency, this, "CCOMPARE" + i, enabled: true, eventEnabled: true);
+                timers[i] = new ComparingTimer(machine.ClockSource, TimerFrequency, this, "CCOMPARE" + i, enabled: true,
+                    eventEnabled: true);
                 timers[i].CompareReached += () => base.OnGPIO(interrupt, true);
             }
         }
@@ -50,8 +52,15 @@ namespace Antmicro.Renode.Peripherals.CPU
         [Export]
         private ulong GetCPUTime()
         {
-            SyncTime();
-            return now = timers[0].Value / TicksPerUnit;
+            // Programs wait in loops that read CCOUNT, and to report progress takes long: from the last report on, instructions tell.
+            if(timers[0].Value != reported)
+            {
+                SyncTime();
+                reported = timers[0].Value;
+                executed = ExecutedInstructions;
+            }
+            var ticks = reported + (ExecutedInstructions - executed) * TicksPerMicrosecond / PerformanceInMips;
+            return now = Math.Max(now, ticks / TicksPerUnit);
         }
 
         [Export]
@@ -72,13 +81,16 @@ namespace Antmicro.Renode.Peripherals.CPU
         }
 
         private ulong now;
+        private ulong reported;
+        private ulong executed;
         private readonly bool[] levels = new bool[32];
         private readonly ComparingTimer[] timers = new ComparingTimer[3];
 
         // XCHAL_TIMERn_INTERRUPT of the configuration (core-isa.h in Espressif's HAL).
         private static readonly int[] TimerInterrupts = { 6, 15, 16 };
 
-        private const long TimerFrequency = 12000000;
+        private const ulong TicksPerMicrosecond = 12;
+        private const long TimerFrequency = (long)TicksPerMicrosecond * 1000000;
         private const ulong TicksPerUnit = 7;
         private const uint ResetVector = 0x40000400;
     }

@@ -32,6 +32,13 @@ namespace Antmicro.Renode.Peripherals.IRQControllers
                     .WithFlag(5, FieldMode.Read, valueProviderCallback: _ => flush.Value, name: "CACHE_FLUSH_DONE")
                     .WithValueField(6, 26);
             }
+            foreach(var state in new[] { Registers.ProCacheState, Registers.AppCacheState })
+            {
+                state.Define(this)
+                    .WithValueField(0, 7, FieldMode.Read)
+                    .WithValueField(7, 12, FieldMode.Read, valueProviderCallback: _ => Idle, name: "CACHE_STATE")
+                    .WithValueField(19, 13, FieldMode.Read);
+            }
             Registers.FromProcessor.DefineMany(this, FromProcessorCount, (register, i) => register
                     .WithFlag(0, writeCallback: (_, value) => OnGPIO(FromProcessorSource + i, value), name: "CPU_INTR_FROM_CPU")
                     .WithReservedBits(1, 31));
@@ -119,6 +126,7 @@ namespace Antmicro.Renode.Peripherals.IRQControllers
         // All but 6, 7, 11, 15, 16 and 29, which are the core's own: timers, software, profiling (section 2.3.2).
         private const uint External = 0xDFFE773F;
         private const uint InternalTimer = 16;
+        private const ulong Idle = 1;
         private const int StatusCount = 3;
         private const int FromProcessorSource = 24;
         private const int FromProcessorCount = 4;
@@ -128,8 +136,10 @@ namespace Antmicro.Renode.Peripherals.IRQControllers
             ProCacheControl = 0x40,
             AppCacheControl = 0x58,
             FromProcessor = 0xDC,
-            Status = 0xEC,
+            Status = 0xEC, // DPORT_PRO_INTR_STATUS_0_REG
             Map = 0x104,
+            ProCacheState = 0x3F0, // DPORT_PRO_DCACHE_DBUG0_REG
+            AppCacheState = 0x418, // DPORT_APP_DCACHE_DBUG0_REG
         }
     }
 }

@@ -262,3 +262,48 @@ async def test_a_killed_process_ends_its_machines(control: str, image: Path, tmp
     with pytest.raises(LabError, match="has ended"):
         await machine.part("bme680", "Temperature")
     await machine.stop()
+
+
+async def test_a_machine_is_loaded_as_it_was_and_alone(control: str, image: Path, tmp_path: Path) -> None:
+    engine, folder = RenodeEngine(control), tmp_path / "it's one"
+    folder.mkdir()
+    one, two = [
+        await engine.start(Launch(name, BOARD, image, b"LABI", tmp_path / name)) for name in ("one.b", "two")
+    ]
+    running = [one, two]
+    try:
+        assert await line(one.console) == b"identity LABI boots 1\n"
+        await one.freeze()
+        try:
+            await one.save(folder)
+            saved_at = await one.virtual_seconds()
+        finally:
+            await one.thaw()
+        await one.reset()
+        assert await line(one.console) == b"identity LABI boots 2\n"
+
+        again = await engine.start(Launch("one.b", BOARD, image, b"LABI", tmp_path / "again", folder))
+        running.append(again)
+        assert again.pid != one.pid
+        assert await again.virtual_seconds() == saved_at
+        await again.resume()
+        await again.link.send(b"as before")
+        assert await exactly(again.link, 9) == b"as before"
+        await again.reset()
+        assert await line(again.console) == b"identity LABI boots 2\n"
+        for each in (one, two):  # as if nothing had been
+            await each.link.send(b"still here")
+            assert await exactly(each.link, 10) == b"still here"
+        await again.stop()
+
+        facts = folder / "machine.json"
+        facts.write_text(facts.read_text().replace('"models": "lab-', '"models": "lab-0'))
+        with pytest.raises(LabError, match="is of another Renode, or of other models"):
+            await engine.start(Launch("one.b", BOARD, image, b"LABI", tmp_path / "again", folder))
+        (folder / "machine.renode").write_bytes(b"no snapshot")
+        facts.write_text(facts.read_text().replace('"models": "lab-0', '"models": "lab-'))
+        with pytest.raises(RenodeError, match="LoadLab"):
+            await engine.start(Launch("one.b", BOARD, image, b"LABI", tmp_path / "again", folder))
+    finally:
+        for each in running:
+            await each.stop()

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import anyio
 import pytest
+from anyio import to_thread
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from lab.engines import _renode_pyrenode3 as pyrenode3
@@ -96,11 +97,15 @@ async def test_keywords(pool: Pool) -> None:
         await pool.control.keyword("nonsense")
 
 
-async def test_who_gives_up_waiting_leaves_nothing_behind(pool: Pool) -> None:
+async def test_who_gives_up_waiting_leaves_nothing_behind(pool: Pool, tmp_path: Path) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(pool.control.execute, "machine ElapsedVirtualTime")
-        await anyio.lowlevel.checkpoint()
+        tasks.start_soon(pool.control.execute, f"wait {fifo}")
+        await anyio.wait_all_tasks_blocked()
         tasks.cancel_scope.cancel()
+        with anyio.CancelScope(shield=True):
+            await to_thread.run_sync(fifo.write_text, "an answer for nobody")
     assert await pool.control.execute("clocks") == "go on"
 
 

@@ -1,6 +1,7 @@
 """A Renode that knows what a real one has answered: ``tests/vectors/renode.json``.
 
-Besides, it knows the commands ``die`` and ``clocks``. ``PEER=fail`` has it fail at the start.
+Besides, it knows the commands ``die``, ``clocks``, and ``wait FIFO``, which it answers when somebody has
+written there. ``PEER=fail`` has it fail at the start.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ class Recorded:
         if command == "die":
             print("all is lost", file=sys.stderr, flush=True)
             os._exit(3)
+        if command.startswith("wait "):
+            return True, Path(command.removeprefix("wait ")).read_text()
         if command == "clocks":
             return True, "stand still" if self.still else "go on"
         if command.startswith("emulation SetGlobalQuantum") and "x" not in command:

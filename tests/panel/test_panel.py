@@ -403,8 +403,13 @@ def test_a_dead_emulator_raises_an_alert(page: Any, lab: Running) -> None:
     page.screenshot(path=ARTIFACTS / "alert.png", full_page=True)
     page.goto("/devices/first-2")
     expect(page.locator("#state")).to_have_text("crashed")
+    page.goto("/apps")  # what it said last does not count while it is away
+    expect(page.locator("[data-app='blink'] tbody .state")).to_have_text("crashed")
+    page.goto("/devices/first-2")
     page.get_by_role("button", name="Boot").click()
     expect(page.locator("#state")).to_have_text("connected", timeout=BOOT)
+    page.goto("/apps")
+    expect(page.locator("[data-app='blink'] tbody .state")).to_have_text("running", timeout=BOOT)
     page.goto("/monitoring")
     expect(page.locator("#alerts")).to_contain_text("Nothing wants attention")
 

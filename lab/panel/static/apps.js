@@ -2,6 +2,10 @@
 import { $, action, api, badge, bytes, content, failed, fill, follow, h, may, operate, quote, table, tone, use } from "/static/core.js";
 
 let packages = [];
+let devices = new Map();
+
+/** What an app is now: what its device said last counts while the device is there. */
+const now = (app) => devices.get(app.device) === "connected" ? app.state : devices.get(app.device) ?? "unknown";
 
 const version = (app) => app.version || (app.sequence ? `number ${app.sequence}` : "unsigned");
 const kept = (name, app) => packages.find((each) => each.name === name && each.digest === app.digest && each.sequence === app.sequence);
@@ -13,7 +17,7 @@ function button(words, name, app, work) {
 }
 
 function buttons(name, app) {
-  if (!may("operator")) return "";
+  if (!may("operator") || devices.get(app.device) !== "connected") return "";
   const path = `devices/${quote(app.device)}/apps/${quote(name)}`;
   const start = async () => operate(`deployments?to=${quote(app.device)}&name=${quote(name)}`, await content(`packages/${kept(name, app).id}`), () => {});
   const runs = ["running", "trial"].includes(app.state);
@@ -24,20 +28,21 @@ function buttons(name, app) {
     runs ? null : button("Remove", name, app, () => api("DELETE", `${path}?remove=true`)));
 }
 
-function card({ name, devices }) {
+function card({ name, devices: found }) {
   const states = new Map();
-  for (const { state } of devices) states.set(state, (states.get(state) ?? 0) + 1);
+  for (const app of found) states.set(now(app), (states.get(now(app)) ?? 0) + 1);
   return h("section", { className: "card", "aria-label": `App ${name}`, "data-app": name },
     h("div", { className: "head tight" }, h("h2", {}, name),
       h("div", { className: "chips" }, [...states].map(([state, count]) => h("span", { className: `state ${tone(state)}` }, `${count} ${state}`)))),
-    table(`Devices that have ${name}`, ["Device", "Version", "State", "Memory", "Instructions of one call, at most", "Why", ""], devices.map((app) => [
-      h("a", { href: `/devices/${quote(app.device)}` }, app.device), version(app), badge(app.state),
+    table(`Devices that have ${name}`, ["Device", "Version", "State", "Memory", "Instructions of one call, at most", "Why", ""], found.map((app) => [
+      h("a", { href: `/devices/${quote(app.device)}` }, app.device), version(app), badge(now(app)),
       app.memory ? bytes(app.memory) : "–", use(app), app.reason || "", buttons(name, app)])));
 }
 
 async function load() {
-  const [{ apps }, found] = await Promise.all([api("GET", "apps"), api("GET", "packages")]);
+  const [{ apps }, found, known] = await Promise.all([api("GET", "apps"), api("GET", "packages"), api("GET", "devices")]);
   packages = found.packages;
+  devices = new Map(known.devices.map(({ id, state }) => [id, state]));
   const focused = document.activeElement?.getAttribute("aria-label");
   fill($("apps"), apps.length ? h("div", { className: "rollouts" }, apps.map(card)) : h("div", { className: "card empty" },
     h("h2", {}, "No apps yet"), h("p", { className: "muted" }, "Write one from a template, compile it here, and run it on a board."),
@@ -61,6 +66,6 @@ follow({
   again: load,
   event: (event) => {
     document.dispatchEvent(new CustomEvent("lab-event", { detail: event }));
-    if (["app.state", "app.use", "device.forgotten", "device.connected"].includes(event.kind)) soon().catch(failed);
+    if (["app.state", "app.use"].includes(event.kind) || (event.kind.startsWith("device.") && event.kind !== "device.heartbeat")) soon().catch(failed);
   },
 }, { devices: false });

@@ -23,7 +23,7 @@ function card(device) {
   return h("a", { className: "card device", href: `/devices/${quote(device.id)}`, "data-device": device.id },
     h("div", { className: "top" }, h("div", {}, h("strong", {}, device.id), h("p", { className: "muted small" }, `${device.board} · ${device.engine}`)), badge(device.state)),
     strip(device.id),
-    device.memory ? meter("app memory", `${bytes(device.memory - device.memory_free)} of ${bytes(device.memory)}`, 1 - device.memory_free / device.memory) : null,
+    device.state === "connected" && device.memory ? meter("app memory", `${bytes(device.memory - device.memory_free)} of ${bytes(device.memory)}`, 1 - device.memory_free / device.memory) : null,
     h("div", { className: "chips" }, apps.length
       ? apps.map((app) => h("span", { className: `chip ${app.state === "failed" ? "bad" : ""}` }, `${app.name}${app.state === "running" ? "" : ` (${app.state})`}`))
       : h("span", { className: "muted small" }, "no apps")));

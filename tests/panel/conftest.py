@@ -18,6 +18,16 @@ LAB = Path(sys.executable).with_name("lab")
 ARTIFACTS = Path(__file__).parents[2] / "build" / "panel"
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
+    """Keep what a failed test's page looked like."""
+    report = yield
+    page = getattr(item, "funcargs", {}).get("page")
+    if report.when == "call" and report.failed and page is not None:
+        page.screenshot(path=ARTIFACTS / f"failed-{item.name}.png", full_page=True)
+    return report
+
+
 class Running:
     """A daemon in a folder of its own."""
 

@@ -64,9 +64,12 @@ int ets_printf(const char *format, ...) {
     return size;
 }
 
+/* Written by the emulator's processor on the way to rom_missing, if the program's symbols have a name. */
+char rom_missing_name[64];
+
 _Noreturn void rom_missing(uint32_t entry, uint32_t caller) {
-    ets_printf("\r\n*** ROM: %08x called %08x, which this ROM does not have\r\n", (unsigned)caller,
-               (unsigned)entry);
+    ets_printf("\r\n*** ROM: %08x called %08x%s%s, which this ROM does not have\r\n", (unsigned)caller,
+               (unsigned)entry, rom_missing_name[0] == '\0' ? "" : " ", rom_missing_name);
     for (;;) {
         STAND_STILL();
     }
@@ -90,6 +93,20 @@ uint32_t ets_get_cpu_frequency(void) {
 
 void ets_update_cpu_frequency(uint32_t per_us) {
     ROM_TICKS_PER_US = per_us;
+}
+
+/* ---- checksums */
+
+/* CRC-32 of IEEE 802.3, from a CRC so far: 0 at the start. */
+uint32_t crc32_le(uint32_t crc, const uint8_t *bytes, uint32_t size) {
+    crc = ~crc;
+    for (uint32_t i = 0; i < size; i++) {
+        crc ^= bytes[i];
+        for (int bit = 0; bit < 8; bit++) {
+            crc = crc >> 1 ^ (0xedb88320u & -(crc & 1));
+        }
+    }
+    return ~crc;
 }
 
 /* ---- reset */

@@ -19,7 +19,7 @@ ${ROM}          ${CURDIR}/../rom
 
 *** Test Cases ***
 Functions Are Where Programs Look For Them
-    Ask    m    memmove aabcdf, strcmp 0, times 3375
+    Ask    m    memmove aabcdf, strcmp 0, times 3375, crc32 cbf43926
 
 Interrupts Come Each Millisecond
     ${line}=    Ask    d    ticks \\d+
@@ -42,7 +42,7 @@ A Reset Loads Data Again And Leaves The Rest
 
 What The ROM Does Not Have Is Said
     Write Char On Uart    x
-    Wait For Line On Uart    \\*\\*\\* ROM: 4038[0-9a-f]{4} called 40000014, which this ROM does not have    treatAsRegex=true
+    Wait For Line On Uart    \\*\\*\\* ROM: 4038[0-9a-f]{4} called 40000014 not_in_the_rom, which this ROM does not have    treatAsRegex=true
 
 A File That Is No ELF Is Refused
     Run Keyword And Expect Error    *is no ELF of 32 bits*

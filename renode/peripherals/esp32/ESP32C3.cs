@@ -58,6 +58,7 @@ namespace Antmicro.Renode.Peripherals.CPU
             SetRegister((int)RiscV32Registers.X3, (uint)bus.GetSymbolAddress("__global_pointer$"));
             SetRegister((int)RiscV32Registers.X10, (uint)bus.GetSymbolAddress(program));
             PC = Rom;
+            this.NameMissing(bus, () => X[10]);
         }
 
         /// <summary>The core writes mcause as the last thing before it goes to the vector.</summary>

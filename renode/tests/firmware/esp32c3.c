@@ -26,6 +26,7 @@ int ets_printf(const char *format, ...);
 void ets_delay_us(uint32_t us);
 void *memmove(void *to, const void *from, uint32_t size);
 int strcmp(const char *one, const char *other);
+uint32_t crc32_le(uint32_t crc, const void *bytes, uint32_t size);
 uint32_t rtc_get_reset_reason(int processor);
 void software_reset_cpu(int processor);
 void intr_matrix_set(int processor, uint32_t source, uint32_t interrupt);
@@ -93,8 +94,8 @@ static void answer(int what) {
     switch (what) {
     case 'm':
         memmove(text + 1, text, 4);
-        ets_printf("memmove %s, strcmp %d, times %d\n", text, strcmp(text, "aabcdf") < 0,
-                   (int)(one * other * 1000));
+        ets_printf("memmove %s, strcmp %d, times %d, crc32 %x\n", text, strcmp(text, "aabcdf") < 0,
+                   (int)(one * other * 1000), (unsigned)crc32_le(0, "123456789", 9));
         break;
     case 'd':
         before = ticks;

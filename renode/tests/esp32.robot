@@ -238,7 +238,7 @@ Flash Should Hold
     Write    0x3FF42004    ${{hex(int($address, 16) << 8)}}
     Write    0x3FF42008    ${{hex(1 << 23)}}
     Write    0x3FF4201C    ${{hex(1 << 31 | 1 << 30 | 1 << 29 | 1 << 28)}}
-    Write    0x3FF42020    ${{hex(23 << 26 | 3)}}
+    Write    0x3FF42020    ${{hex(27 << 26 | 2)}}    # the address has half of the mode, the pause the rest
     Write    0x3FF42024    ${{hex(7 << 28 | 0xBB)}}
     Write    0x3FF4202C    31
     Flash Command    0x40000

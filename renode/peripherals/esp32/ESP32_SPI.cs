@@ -82,6 +82,7 @@ namespace Antmicro.Renode.Peripherals.SPI
                     device.Transmit(OnOneLine((byte)(command.Value >> sent)));
                 }
             }
+            var rest = 0; // bits of the address that are its mode, when it is read over two lines
             if(hasAddress.Value)
             {
                 var bits = (int)addressBits.Value + 1;
@@ -90,10 +91,11 @@ namespace Antmicro.Renode.Peripherals.SPI
                 {
                     device.Transmit((byte)(address.Value >> shift - sent));
                 }
+                rest = bits % 8;
             }
             if(hasDummy.Value)
             {
-                for(var i = 0; i < ((int)dummyCycles.Value + 1) * DummyLines / 8; i++)
+                for(var i = 0; i < (rest + ((int)dummyCycles.Value + 1) * DummyLines) / 8; i++)
                 {
                     device.Transmit(0);
                 }

@@ -149,9 +149,16 @@ def load() -> Path:
         way = ways.get((env.pyrenode_runtime, kind))
         if way is None:
             raise Refused(f"PYRENODE_RUNTIME={env.pyrenode_runtime} does not go with PYRENODE_{kind.upper()}")
-        way(place)
+        try:
+            way(place)
+        except SystemExit as error:  # its log has said why
+            raise Refused(f"there is no Renode in {place}") from error
     if not given:
         loader.from_installed()
+    try:
+        import_module("Antmicro.Renode")
+    except ImportError as error:
+        raise Refused("it found none that is installed as a package") from error
     root = Path(loader().root)
     os.chdir(root)
     return root
@@ -191,7 +198,7 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> int:
         return 0
     try:
         renode = Renode(**first)
-    except (Exception, SystemExit) as error:  # pyrenode3 exits where it does not find Renode
+    except Exception as error:
         traceback.print_exc()
         write(answers, {"error": words(error)})
         requests.read()  # to end now could be noticed before the answer is

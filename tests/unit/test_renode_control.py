@@ -127,6 +127,25 @@ async def test_it_does_not_start(control: str, tmp_path: Path, monkeypatch: pyte
     assert not await anyio.Path(tmp_path, "renode.resc").exists()
 
 
+@pytest.mark.parametrize("control", ["pyrenode3"], indirect=True)
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ({"PYRENODE_BUILD_DIR": "/nowhere"}, "there is no Renode in /nowhere"),
+        ({"PYRENODE_BUILD_DIR": ""}, "found none that is installed"),
+        ({"PYRENODE_BIN": "renode"}, "more than one of"),
+        ({"PYRENODE_BUILD_DIR": "", "PYRENODE_BIN": "renode"}, "mono does not go with PYRENODE_BIN"),
+    ],
+)
+async def test_pyrenode3_finds_no_renode(
+    control: str, given: Mapping[str, str], why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(LabError, match=f"pyrenode3 could not start Renode: .*{why}"):
+        await Pool.start(control, str(tmp_path / "renode"), tmp_path)
+
+
 async def test_it_does_not_answer(tmp_path: Path) -> None:
     wire = Wire()
     process = Process(["sleep", "600"], [], tmp_path / "log", stdin=wire.child_end)

@@ -98,6 +98,8 @@ class RenodeLoader:
 
     @staticmethod
     def from_mono_build(place: str) -> None:
+        if not Path(place).is_dir():
+            sys.exit(1)
         extensions = SimpleNamespace(
             SetLab=lambda _emulation, _port, _token: None,
             StartLabMachine=lambda _emulation, name: command(f'emulation StartLabMachine "{name}"'),
@@ -136,7 +138,11 @@ class RenodeLoader:
         )
         print("Renode says something")  # which must not get among the answers
 
-    from_mono_arch_pkg = from_net_pkg = from_net_build = from_net_bin = from_installed = from_mono_build
+    from_mono_arch_pkg = from_net_pkg = from_net_build = from_net_bin = from_mono_build
+
+    @staticmethod
+    def from_installed() -> None:
+        """Find nothing."""
 
 
 module(

@@ -65,6 +65,7 @@ def seeds(target: str, seed: int = 0, per_rule: int = 20) -> Iterator[bytes]:
             if target == "package":
                 payload = m.pack(_PACKAGE)
                 opening = bytes.fromhex("d2844da2012604480000000000000000a0")
+                yield from (b"\6\5\0\1" + payload, b"\6\5\0\0" + payload)
                 whole = b"\1" + opening + b"".join(map(cbor2.dumps, (payload, bytes(64))))
                 yield from (whole, whole[:-1], whole[:-66], whole + b"\0")
                 yield from (
@@ -213,6 +214,10 @@ def _device_scripts(seed: int, per_rule: int) -> Iterator[bytes]:
     def deploy(number: int, module: bytes) -> bytes:
         return struct.pack("<BBH", 2, number, len(module)) + module
 
+    def deploy_signed(sequence: int, module: bytes, change: int = 0) -> bytes:
+        claims = struct.pack("<BBBHBB", 7, sequence, 2, 500, 1, 0b11111) + struct.pack("<HH", 4096, 20_000)
+        return claims + struct.pack("<HBBH", 9, change, 0, len(module)) + module
+
     wait = struct.pack("<BH", 4, 1000)
     parts = struct.pack("<BB", 1, 200) + Random(seed).randbytes(200)
     typed = b"".join(bytes([5, len(line)]) + line for line in (b"status\n", b"apps\n", b"help\n", b"reset\n"))
@@ -226,6 +231,10 @@ def _device_scripts(seed: int, per_rule: int) -> Iterator[bytes]:
         yield deploy(1, module) + message(sample.kind, sample.body) + wait + b"\6\0" + wait
     for cut in range(100, 250, 9):
         yield deploy(0, module) + wait * 3 + bytes([6, cut]) + deploy(0, next(_modules())) + wait * 3
+    for cut in (0, *range(100, 250, 30)):
+        power = bytes([6, cut]) if cut else b""
+        yield deploy_signed(1, module) + wait + power + deploy_signed(2, next(_modules())) + wait * 3
+    yield deploy_signed(3, module) + wait + deploy_signed(2, module) + wait + deploy_signed(4, module, 1)
     yield bytes([6, 255, 0, 6, 255, 9]) + deploy(0, module) + wait * 3 + deploy(1, module) + wait
 
 

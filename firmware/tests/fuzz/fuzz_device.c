@@ -6,14 +6,13 @@
 #define _GNU_SOURCE /* memmem */
 #include <setjmp.h>
 
-#include <mbedtls/sha256.h>
-
 #include "codecs.h"
 #include "flash.h"
 #include "fuzz.h"
 #include "lab/core.h"
 #include "lab/simbus.h"
 #include "link/crc32.h"
+#include "publisher.h"
 
 #define POOL  98304u
 #define FLASH (256u * 1024u)
@@ -109,14 +108,6 @@ int lab_random_bytes(void *context, unsigned char *bytes, size_t size) {
 
 mbedtls_ms_time_t mbedtls_ms_time(void) {
     return (mbedtls_ms_time_t)now;
-}
-
-psa_status_t mbedtls_psa_external_get_random(mbedtls_psa_external_random_context_t *context, uint8_t *output,
-                                             size_t output_size, size_t *output_length) {
-    (void)context;
-    memset(output, 0x5a, output_size);
-    *output_length = output_size;
-    return PSA_SUCCESS;
 }
 
 /* ---- the port */
@@ -301,6 +292,7 @@ static struct zcbor_string string(const char *text) {
 
 static void provision(void) {
     static const uint8_t seed[32];
+    publisher_start();
     struct identity identity = {
         .identity_version_m = 1,
         .identity_device_m = string("fuzz"),
@@ -309,6 +301,8 @@ static void provision(void) {
         .identity_private_key_m = string("key"),
         .identity_gateway_name_m = string("gateway.lab"),
         .identity_seed_m = {seed, sizeof seed},
+        .identity_publisher_key_m_l_publisher_key_m = {{publisher_point, sizeof publisher_point}},
+        .identity_publisher_key_m_l_publisher_key_m_count = 1,
         .identity_vendor_m = string("lab"),
         .identity_board_class_m = string("lab"),
         .identity_development_m = 1,
@@ -352,26 +346,37 @@ static void turn(uint32_t most) {
 }
 
 /* A module with its own digest, which no mutation would find. */
-static void deploy(void) {
-    char name[] = {'a', 'p', 'p', (char)('0' + take8(&input) % 10), '\0'};
-    size_t size = take16(&input);
-    const uint8_t *module = take(&input, &size);
-    uint8_t digest[32], body[LAB_MESSAGE_MAX];
-    PROMISE(mbedtls_sha256(module, size, digest, 0) == 0);
+struct upload {
+    char name[5];
+    const uint8_t *module;
+    size_t size;
+    uint8_t digest[32];
+};
+
+static struct upload take_upload(void) {
+    struct upload upload = {.name = {'a', 'p', 'p', (char)('0' + take8(&input) % 10), '\0'}};
+    upload.size = take16(&input);
+    upload.module = take(&input, &upload.size);
+    PROMISE(mbedtls_sha256(upload.module, upload.size, upload.digest, 0) == 0);
+    return upload;
+}
+
+static void deploy(const struct upload *upload, struct zcbor_string envelope) {
+    uint8_t body[LAB_MESSAGE_MAX];
     struct deploy_begin begin = {
-        .deploy_begin_app_m = string(name),
-        .deploy_begin_module_size_m = (uint32_t)size,
-        .deploy_begin_digest_m = {digest, sizeof digest},
-        .deploy_begin_envelope_bytes_m = string(""),
+        .deploy_begin_app_m = string(upload->name),
+        .deploy_begin_module_size_m = (uint32_t)upload->size,
+        .deploy_begin_digest_m = {upload->digest, sizeof upload->digest},
+        .deploy_begin_envelope_bytes_m = envelope,
     };
     size_t encoded;
     PROMISE(cbor_encode_deploy_begin(body, sizeof body, &begin, &encoded) == ZCBOR_SUCCESS);
     say(69, 1, body, encoded);
     turn(100);
-    for (size_t at = 0; at < size;) {
-        size_t piece = size - at < LAB_CHUNK_MAX ? size - at : LAB_CHUNK_MAX;
+    for (size_t at = 0; at < upload->size;) {
+        size_t piece = upload->size - at < LAB_CHUNK_MAX ? upload->size - at : LAB_CHUNK_MAX;
         struct deploy_chunk chunk = {.deploy_chunk_offset_m = (uint32_t)at,
-                                     .deploy_chunk_chunk_m = {module + at, piece}};
+                                     .deploy_chunk_chunk_m = {upload->module + at, piece}};
         PROMISE(cbor_encode_deploy_chunk(body, sizeof body, &chunk, &encoded) == ZCBOR_SUCCESS);
         say(70, 2, body, encoded);
         turn(100);
@@ -381,10 +386,52 @@ static void deploy(void) {
     turn(100);
 }
 
+/* The same, signed: any claims about it, one of their bytes changed perhaps, under a signature that is good.
+ */
+static void deploy_signed(void) {
+    static const char *const offered[] = {"log", "clock", "publish", "kv", "system-info", "nothing"};
+    struct package claims = {
+        .package_version_m = 1,
+        .package_app_version_m = string("1.0"),
+        .package_vendor_m = string("lab"),
+        .package_sequence_m = take8(&input),
+        .package_trial_polls_m = take8(&input) % 5u,
+        .package_trial_time_m = take16(&input),
+        .package_manifest_m = {.manifest_version_m = 1},
+    };
+    uint8_t classes = take8(&input) % 3u, interfaces = take8(&input);
+    for (; claims.package_board_class_m_l_board_class_m_count < classes;) {
+        claims.package_board_class_m_l_board_class_m[claims.package_board_class_m_l_board_class_m_count++] =
+            string(classes == 1 ? "lab" : "other");
+    }
+    struct interfaces *asked = &claims.package_manifest_m.manifest_interfaces_m;
+    for (size_t i = 0; i < sizeof offered / sizeof *offered; i++) {
+        if (interfaces & 1u << i) {
+            asked->interfaces_interface_m[asked->interfaces_interface_m_count++] = string(offered[i]);
+        }
+    }
+    claims.package_manifest_m.manifest_memory_limit_m = take16(&input) * 16u;
+    claims.package_manifest_m.manifest_instructions_m = take16(&input);
+    uint16_t where = take16(&input);
+    uint8_t change = take8(&input);
+    struct upload upload = take_upload();
+    claims.package_app_m = string(upload.name);
+    claims.package_module_size_m = (uint32_t)upload.size;
+    claims.package_digest_m = (struct zcbor_string){upload.digest, sizeof upload.digest};
+    uint8_t payload[512], envelope[sizeof payload + ENVELOPE_MORE];
+    size_t size;
+    if (cbor_encode_package(payload, sizeof payload, &claims, &size) != ZCBOR_SUCCESS) {
+        return; /* beyond the schema */
+    }
+    payload[where % size] ^= change;
+    size = publisher_wrap(envelope, publisher_point, payload, size, NULL);
+    deploy(&upload, (struct zcbor_string){envelope, size});
+}
+
 static void happen(void) {
     size_t size;
     const uint8_t *bytes;
-    switch (take8(&input) % 8) {
+    switch (take8(&input) % 9) {
     case 0: { /* a message */
         uint8_t kind = take8(&input), id = take8(&input);
         size = take16(&input) % LAB_MESSAGE_MAX;
@@ -397,9 +444,11 @@ static void happen(void) {
         bytes = take(&input, &size);
         answers = (struct input){bytes, size};
         break;
-    case 2:
-        deploy();
+    case 2: {
+        struct upload upload = take_upload();
+        deploy(&upload, string(""));
         break;
+    }
     case 3: /* anything in the stream */
         size = take8(&input);
         bytes = take(&input, &size);
@@ -433,6 +482,9 @@ static void happen(void) {
         }
         break;
     }
+    case 7:
+        deploy_signed();
+        break;
     default: /* anything on the line */
         size = take8(&input);
         bytes = take(&input, &size);

@@ -1,66 +1,64 @@
 /* The signed half of a package. An input is a byte, then an envelope as it is, or (byte even) the payload
- * that a COSE_Sign1 is put around; with 2 in the byte its key is one that the device knows. */
-#include <mbedtls/sha256.h>
-
+ * that a COSE_Sign1 is put around. With 2 in the byte its key is one that the device knows; with 4 the
+ * signature is good too, and then not any more when two bytes that came first have changed one of the
+ * envelope's.
+ */
 #include "cbor.h"
-#include "fuzz.h"
 #include "package/package.h"
-
-#define KEY_SIZE 65u
-
-static const uint8_t opening[] = {0xd2, 0x84, 0x4d, 0xa2, 0x01, 0x26, 0x04, 0x48};
-
-static uint8_t *wrap(const struct input *payload, const uint8_t *kid, size_t *size) {
-    size_t at = 0;
-    uint8_t *envelope = malloc(sizeof opening + 8 + 4 + payload->left + 66);
-    PROMISE(envelope != NULL);
-    memcpy(envelope, opening, sizeof opening);
-    at += sizeof opening;
-    memcpy(envelope + at, kid, 8);
-    at += 8;
-    envelope[at++] = 0xa0;
-    envelope[at++] = payload->left > 255 ? 0x59 : 0x58;
-    if (payload->left > 255) {
-        envelope[at++] = (uint8_t)(payload->left >> 8);
-    }
-    envelope[at++] = (uint8_t)payload->left;
-    memcpy(envelope + at, payload->at, payload->left);
-    at += payload->left;
-    envelope[at++] = 0x58;
-    envelope[at++] = 64;
-    memset(envelope + at, 0x55, 64);
-    *size = at + 64;
-    uint8_t *copy = exact(envelope, *size);
-    free(envelope);
-    return copy;
-}
+#include "publisher.h"
 
 static bool inside(const struct lab_span *span, const uint8_t *bytes, size_t size) {
     return span->bytes >= bytes && span->size <= size && span->bytes + span->size <= bytes + size;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    static const uint8_t key[KEY_SIZE] = {4};
-    uint8_t digest[32];
-    PROMISE(mbedtls_sha256(key, sizeof key, digest, 0) == 0);
+    static const uint8_t stranger[sizeof publisher_point] = {4}, nonsense[64] = {[0 ... 63] = 0x55};
+    struct input input = {data, size};
+    uint8_t how = take8(&input);
+    bool good = (how & 7u) == 6u;
+    uint16_t where = good ? take16(&input) : 0;
+    uint8_t change = good ? take8(&input) : 0;
+    if (good) {
+        if (input.left < 24 || input.left > LAB_ENVELOPE_MAX - ENVELOPE_MORE) {
+            return 0; /* no claims are that short, no envelope is that long */
+        }
+        publisher_start();
+    }
+    const uint8_t *known = good ? publisher_point : (const uint8_t[sizeof publisher_point]){4, 2};
     struct lab_identity identity = {
-        .publishers[0] = {key, sizeof key},
+        .publishers[0] = {known, sizeof publisher_point},
         .publisher_count = 1,
         .vendor = {(const uint8_t *)"lab", 3},
         .board_class = {(const uint8_t *)"lab", 3},
     };
-    struct input input = {data, size};
-    uint8_t how = take8(&input);
-    if (!(how & 2u)) {
-        digest[0] ^= 1;
-    }
     size_t envelope_size = input.left;
-    uint8_t *envelope = how & 1u ? exact(input.at, input.left) : wrap(&input, digest, &envelope_size);
+    uint8_t *envelope;
+    if (how & 1u) {
+        envelope = exact(input.at, input.left);
+    } else {
+        uint8_t *whole = malloc(input.left + ENVELOPE_MORE);
+        PROMISE(whole != NULL);
+        envelope_size =
+            publisher_wrap(whole, how & 2u ? known : stranger, input.at, input.left, good ? NULL : nonsense);
+        envelope = exact(whole, envelope_size);
+        free(whole);
+    }
 
     char words[161] = "";
-    /* PSA has not been started: no signature is ever good. */
-    PROMISE(lab_package_verify(&identity, envelope, envelope_size, words, sizeof words) == LAB_BAD_SIGNATURE);
-    PROMISE(words[0] != '\0');
+    /* Where PSA has not been started no signature is good. */
+    enum lab_result verdict = lab_package_verify(&identity, envelope, envelope_size, words, sizeof words);
+    PROMISE(verdict == (good ? LAB_DONE : LAB_BAD_SIGNATURE));
+    PROMISE((words[0] == '\0') == good);
+    if (good && change != 0) {
+        envelope[where % envelope_size] ^= change;
+        PROMISE(lab_package_verify(&identity, envelope, envelope_size, words, sizeof words) ==
+                LAB_BAD_SIGNATURE);
+        envelope[where % envelope_size] ^= change;
+    }
+    if (good) {
+        PROMISE(psa_destroy_key(publisher_key) == PSA_SUCCESS);
+        mbedtls_psa_crypto_free();
+    }
     words[0] = '\0';
     struct lab_package package;
     enum lab_result result = lab_package_read(&package, envelope, envelope_size, words, sizeof words);

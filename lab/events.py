@@ -12,6 +12,7 @@
 | `device.replaced` | a newer connection of it took the place of the older one | `address` (the older) |
 | `device.revoked` | its certificate was revoked | `serial` (hex) |
 | `device.exited` | its machine has ended | `reason`, `asked` (whether the lab ended it) |
+| `snapshot.saved`, `snapshot.loaded` | it was kept as it is, or had again (`lab.snapshots`) | `snapshot` |
 | `device.failed` | it had power when the last daemon was killed, and could not be booted again | `reason` |
 | `device.heartbeat` | | `uptime` (ms), `memory_free`, `apps_running`, `frames_dropped` |
 | `device.log`, `app.log` | the firmware or an app logged a line | `uptime` (ms), `level`, `text` |

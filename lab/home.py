@@ -11,7 +11,7 @@
       pki/                the lab's CA and the certificates it issued
       vault.key           the key of its secrets, readable by its owner only
       publishers/         public keys of those whose packages its devices take
-      devices/<id>/       console.log, flash.bin, trace of link frames
+      devices/<id>/       console.log, flash.bin, trace of link frames, snapshots/
 """
 
 from __future__ import annotations

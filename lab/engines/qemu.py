@@ -9,6 +9,7 @@ import signal
 import socket
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import anyio
 from anyio.abc import ByteStream
@@ -202,18 +203,17 @@ class QemuMachine:
                     status = await self._outcome(steps)
                     tasks.cancel_scope.cancel()
             if status != "completed":
-                said = f": {self._process.reason()}" if self._process.ended else ""
+                said = self._process.reason() if self._process.ended else status
                 raise LabError(
-                    f"QEMU (pid {self.pid}) could not {what}{said or f' ({status})'}",
-                    hint=f"Its log is {self._process.log}.",
+                    f"QEMU (pid {self.pid}) could not {what}: {said}", hint=f"Its log is {self._process.log}."
                 )
 
     @staticmethod
     async def _outcome(steps: EventListener) -> str:
         while True:
-            status: str = (await steps.get())["data"]["status"]
-            if status in ("completed", "failed"):
-                return status
+            step: Any = (await steps.get())["data"]
+            if step["status"] in ("completed", "failed"):
+                return str(step["status"])
 
     async def close(self) -> None:
         """Close its streams: nobody will read them."""

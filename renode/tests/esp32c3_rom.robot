@@ -40,7 +40,9 @@ A Reset Loads Data Again And Leaves The Rest
     Wait For Line On Uart    ready
     Ask    k    initialized 1000 kept 2 reason 12
 
-What The ROM Does Not Have Is Said
+What The ROM Does Not Have Is Said, After A Reset Too
+    Write Char On Uart    r
+    Wait For Line On Uart    ready
     Write Char On Uart    x
     Wait For Line On Uart    \\*\\*\\* ROM: 4038[0-9a-f]{4} called 40000014 not_in_the_rom, which this ROM does not have    treatAsRegex=true
 

@@ -330,6 +330,7 @@ def test_too_large_a_body_is_refused(lab: Running, dut: str) -> None:
                 yield b"\0" * (1 << 18)
 
         problem(client.post("/api/v1/deployments?name=x", content=endless(), headers=raw), 413)
+        problem(client.post("/api/v1/compile", content=endless()), 413)
 
 
 def test_unknown_things_are_not_found(lab: Running) -> None:
@@ -506,6 +507,19 @@ def test_who_only_looks_is_not_in_the_audit_log(lab: Running, dut: str) -> None:
         rows = client.get("/api/v1/audit?limit=1000").json()["rows"]
     assert {"stream", "show_device"}.isdisjoint({row["action"] for row in rows})
     assert "boot_devices" in {row["action"] for row in rows}
+
+
+def test_reports_are_in_the_logs_for_who_looks_for_them(lab: Running, dut: str) -> None:
+    lab.cli("gateway", "--heartbeat", "0.2")
+    beat = '"device.heartbeat"'
+    asyncio.run(_frames(lab, "", lambda frames: beat in json.dumps(frames)))
+    lab.cli("gateway", "--heartbeat", "30")
+    with lab.client() as client:
+        plain = client.get("/api/v1/logs", params={"device": dut}).json()["lines"]
+        found = client.get("/api/v1/logs", params={"device": dut, "text": "frames_dropped"}).json()["lines"]
+    assert "device.heartbeat" not in {line["kind"] for line in plain}
+    assert "device.connected" in {line["kind"] for line in plain}
+    assert {line["kind"] for line in found} == {"device.heartbeat"}
 
 
 def test_metrics_move_with_the_load(lab: Running, dut: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -61,28 +62,77 @@ def test_a_part_s_fault_reaches_the_app(device: Device) -> None:
     device.wait_until(lambda: any(device.leds[1]), timeout=SLOW, what="a colour again")
 
 
-@pytest.mark.board("stm32f746g_disco", "stm32f4_disco")
-def test_an_app_reads_a_voltage(device: Device, tmp_path: Path) -> None:
-    app = tmp_path / "meter"
-    app.mkdir()
-    (app / "app.toml").write_text(
-        'name = "meter"\nversion = "1.0.0"\nlanguage = "c"\nsources = ["main.c"]\n'
-        '[permissions]\ninterfaces = ["adc"]\n'
+def app_of(folder: Path, interface: str, code: str, *exports: str) -> Path:
+    """Write the source of an app called ``app`` that uses one interface."""
+    (folder / "app.toml").write_text(
+        'name = "app"\nversion = "1.0.0"\nlanguage = "c"\nsources = ["main.c"]\n'
+        f'[permissions]\ninterfaces = ["{interface}"]\n'
     )
-    (app / "main.c").write_text(
-        '#include "lab.h"\n'
-        '__attribute__((export_name("read"))) int32_t read(int32_t channel) {\n'
-        "    uint16_t value;\n"
-        "    enum lab_error error;\n"
-        "    bool done = lab_adc_read((uint8_t)channel, &value, &error);\n"
-        "    return done ? value : error == LAB_ERROR_UNSUPPORTED ? -1 : -2;\n"
-        "}\n"
+    for name in exports:
+        code = code.replace(f"int32_t {name}(", f'__attribute__((export_name("{name}"))) int32_t {name}(')
+    (folder / "main.c").write_text(f'#include "lab.h"\n{code}')
+    return folder
+
+
+@pytest.mark.board("stm32f746g_disco", "nrf52840dk", "stm32f4_disco", "mps2-an385-zephyr")
+def test_an_app_counts_how_often_a_button_moved(device: Device, tmp_path: Path) -> None:
+    app = app_of(
+        tmp_path,
+        "gpio-provider",
+        """
+        int32_t watch(int32_t pin) {
+            return lab_gpio_provider_watch((uint8_t)pin, LAB_GPIO_PROVIDER_EDGE_BOTH, 0);
+        }
+        int32_t level(int32_t pin) {
+            bool level;
+            return lab_gpio_provider_read((uint8_t)pin, &level, 0) ? level : -1;
+        }
+        int32_t edges(int32_t pin) {
+            uint32_t count;
+            return lab_gpio_provider_edges((uint8_t)pin, &count, 0) ? (int32_t)count : -1;
+        }
+        """,
+        *("watch", "level", "edges"),
+    )
+    device.deploy(app, timeout=SLOW)
+    pin = device.bench.lab.powered(device.id).board.pins["button"]
+    at_rest = device.call("app", "level", pin, timeout=SLOW)
+
+    def shows(pressed: int) -> bool:
+        return (device.call("app", "level", pin, timeout=SLOW) != at_rest) == bool(pressed)
+
+    def move(*ways: int) -> None:
+        for pressed in ways:
+            device.sensors["button.pressed"] = pressed
+            device.wait_until(partial(shows, pressed), timeout=SLOW, what="the pin's level")
+
+    move(1, 0)  # Renode's GPIOTE takes a pin for low until it has moved
+    assert device.call("app", "watch", pin, timeout=SLOW) == 1
+    move(1, 0, 1)
+    assert device.call("app", "edges", pin, timeout=SLOW) == 3
+    assert device.call("app", "edges", pin, timeout=SLOW) == 0
+
+
+@pytest.mark.board("stm32f746g_disco", "nrf52840dk", "stm32f4_disco")
+def test_an_app_reads_a_voltage(device: Device, tmp_path: Path) -> None:
+    app = app_of(
+        tmp_path,
+        "adc",
+        """
+        int32_t read(int32_t channel) {
+            uint16_t value;
+            enum lab_error error;
+            bool done = lab_adc_read((uint8_t)channel, &value, &error);
+            return done ? value : error == LAB_ERROR_UNSUPPORTED ? -1 : -2;
+        }
+        """,
+        "read",
     )
     device.deploy(app, timeout=SLOW)
     for volts, value in ((0, 0), (1.65, 2048), (3.3, 4095)):
         device.sensors["potentiometer.voltage"] = volts
-        assert device.call("meter", "read", 0, timeout=SLOW) == value
-    assert device.call("meter", "read", 1, timeout=SLOW) == -1
+        assert device.call("app", "read", 0, timeout=SLOW) == value
+    assert device.call("app", "read", 1, timeout=SLOW) == -1
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ static struct lab_simbus simbus;
     .flash_geometry = {.size = 0x100000, .sector = CONFIG_LAB_FLASH_SECTOR, .program = 1},                   \
     .wiring = &lab_simbus_wiring, .simbus = &simbus, .i2c = lab_simbus_i2c, .pulses = lab_simbus_pulses,     \
     .strip = lab_simbus_strip, .gpio_write = lab_simbus_gpio_write, .gpio_read = lab_simbus_gpio_read,       \
-    .adc_read = lab_simbus_adc_read, .flash_read = lab_simbus_flash_read,                                    \
+    .gpio_edge = lab_simbus_edge, .adc_read = lab_simbus_adc_read, .flash_read = lab_simbus_flash_read,      \
     .flash_program = lab_simbus_flash_program, .flash_erase = lab_simbus_flash_erase
 
 static void start_parts(void) {
@@ -74,8 +74,9 @@ static const struct lab_wiring wiring = {
 
 #define PARTS                                                                                                \
     .flash_geometry = FLASH_GEOMETRY, .wiring = &wiring, .i2c = pins_i2c, .pulses = pins_pulses,             \
-    .strip = pins_strip, .gpio_write = pins_write, .gpio_read = pins_read, .adc_read = pins_adc,             \
-    .flash_read = flash_chip_read, .flash_program = flash_chip_program, .flash_erase = flash_chip_erase
+    .strip = pins_strip, .gpio_write = pins_write, .gpio_read = pins_read, .gpio_edge = pins_edge,           \
+    .adc_read = pins_adc, .flash_read = flash_chip_read, .flash_program = flash_chip_program,                \
+    .flash_erase = flash_chip_erase
 
 static void start_parts(void) {
     pins_start();

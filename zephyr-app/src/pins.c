@@ -6,6 +6,8 @@
 #include <zephyr/drivers/led_strip.h>
 #include <zephyr/kernel.h>
 
+#include "streams.h"
+
 #define USER DT_PATH(zephyr_user)
 #define LEDS DT_PROP(DT_ALIAS(led_strip), chain_length)
 
@@ -23,6 +25,18 @@ static const struct gpio_dt_spec pins[] = {
 #define INPUT(node, property, index) ADC_DT_SPEC_GET_BY_IDX(node, index),
 static const struct adc_dt_spec inputs[] = {DT_FOREACH_PROP_ELEM(USER, io_channels, INPUT)};
 #endif
+
+/* Levels of the button after an edge, until the core asks; what does not fit is lost. */
+K_MSGQ_DEFINE(edges, sizeof(bool), 16, 1);
+static struct gpio_callback button_moved;
+
+static void moved(const struct device *controller, struct gpio_callback *callback, gpio_port_pins_t which) {
+    (void)callback;
+    (void)which;
+    bool level = gpio_pin_get_raw(controller, pins[PIN_BUTTON].pin) > 0;
+    (void)k_msgq_put(&edges, &level, K_NO_WAIT);
+    streams_wake();
+}
 
 /* Cortex-M has a counter of the core's own cycles: there the system's clock may be as slow as 32 kHz. */
 #if CONFIG_CPU_CORTEX_M
@@ -64,6 +78,11 @@ void pins_start(void) {
     gpio_pin_configure(pins[PIN_RELAY].port, pins[PIN_RELAY].pin, GPIO_OUTPUT_LOW);
     gpio_pin_configure(pins[PIN_BUTTON].port, pins[PIN_BUTTON].pin,
                        GPIO_INPUT | (pins[PIN_BUTTON].dt_flags & (GPIO_PULL_UP | GPIO_PULL_DOWN)));
+    gpio_init_callback(&button_moved, moved, BIT(pins[PIN_BUTTON].pin));
+    if (gpio_add_callback_dt(&pins[PIN_BUTTON], &button_moved) != 0 ||
+        gpio_pin_interrupt_configure_dt(&pins[PIN_BUTTON], GPIO_INT_EDGE_BOTH) != 0) {
+        k_panic(); /* an overlay whose button is on a pin that cannot interrupt */
+    }
 #if DT_NODE_HAS_PROP(USER, io_channels)
     for (size_t i = 0; i < ARRAY_SIZE(inputs); i++) {
         if (!adc_is_ready_dt(&inputs[i]) || adc_channel_setup_dt(&inputs[i]) != 0) {
@@ -122,6 +141,12 @@ enum lab_bus_status pins_read(const struct lab_port *port, uint8_t pin, bool *le
     int found = gpio_pin_get_raw(pins[pin].port, pins[pin].pin);
     *level = found > 0;
     return status(found < 0 ? found : 0);
+}
+
+bool pins_edge(const struct lab_port *port, uint8_t *pin, bool *level) {
+    (void)port;
+    *pin = PIN_BUTTON;
+    return k_msgq_get(&edges, level, K_NO_WAIT) == 0;
 }
 
 enum lab_bus_status pins_adc(const struct lab_port *port, uint8_t channel, uint16_t *value) {

@@ -16,6 +16,9 @@ enum lab_bus_status pins_strip(const struct lab_port *port, uint8_t strip, const
 enum lab_bus_status pins_write(const struct lab_port *port, uint8_t pin, bool level);
 enum lab_bus_status pins_read(const struct lab_port *port, uint8_t pin, bool *level);
 
+/* Of the button, the one input that is not a sensor's. */
+bool pins_edge(const struct lab_port *port, uint8_t *pin, bool *level);
+
 /* Channels are the inputs of the overlay's io-channels, from 0. */
 enum lab_bus_status pins_adc(const struct lab_port *port, uint8_t channel, uint16_t *value);
 

@@ -112,6 +112,10 @@ void streams_start(void) {
     }
 }
 
+void streams_wake(void) {
+    k_sem_give(&work);
+}
+
 size_t streams_read(const struct lab_port *port, enum lab_stream which, uint8_t *bytes, size_t size) {
     (void)port;
     if (which >= ARRAY_SIZE(streams)) {

@@ -179,7 +179,7 @@ static struct lab_watch *find_watch(struct lab_world *world, const void *app, ui
 bool lab_api_gpio_provider_watch(struct lab_apps *apps, uint8_t pin, enum lab_api_gpio_provider_edge edge,
                                  enum lab_api_error *error) {
     struct lab_world *world = world_of(apps);
-    if (world->port->simbus == NULL) {
+    if (world->port->gpio_edge == NULL) {
         return fail(error, LAB_API_ERROR_UNSUPPORTED);
     }
     struct lab_watch *watch = find_watch(world, apps->current, pin);
@@ -217,7 +217,7 @@ void lab_world_release(struct lab_world *world, const void *app) {
 static void count_edges(struct lab_world *world) {
     uint8_t pin;
     bool level;
-    while (world->port->simbus != NULL && lab_simbus_edge(world->port, &pin, &level)) {
+    while (world->port->gpio_edge != NULL && world->port->gpio_edge(world->port, &pin, &level)) {
         for (size_t i = 0; i < LAB_WORLD_WATCHES; i++) {
             struct lab_watch *watch = &world->watches[i];
             bool counts =

@@ -169,6 +169,7 @@ void board_functions(struct lab_port *port) {
         port->strip = lab_simbus_strip;
         port->gpio_write = lab_simbus_gpio_write;
         port->gpio_read = lab_simbus_gpio_read;
+        port->gpio_edge = lab_simbus_edge;
         port->adc_read = lab_simbus_adc_read;
     }
     struct stat file;

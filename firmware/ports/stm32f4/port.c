@@ -159,6 +159,7 @@ static struct lab_port port = {
     .strip = lab_simbus_strip,
     .gpio_write = lab_simbus_gpio_write,
     .gpio_read = lab_simbus_gpio_read,
+    .gpio_edge = lab_simbus_edge,
     .adc_read = lab_simbus_adc_read,
     .flash_read = lab_simbus_flash_read,
     .flash_program = lab_simbus_flash_program,

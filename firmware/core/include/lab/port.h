@@ -119,6 +119,10 @@ struct lab_port {
     enum lab_bus_status (*gpio_write)(const struct lab_port *port, uint8_t pin, bool level);
     enum lab_bus_status (*gpio_read)(const struct lab_port *port, uint8_t pin, bool *level);
 
+    /* Take the oldest edge of an input pin, with the level after it; false if there is none. A port keeps
+     * some until they are asked for, and ends idle() when one comes. */
+    bool (*gpio_edge)(const struct lab_port *port, uint8_t *pin, bool *level);
+
     /* 12 bits, whatever the converter's own width. */
     enum lab_bus_status (*adc_read)(const struct lab_port *port, uint8_t channel, uint16_t *value);
 

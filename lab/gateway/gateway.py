@@ -387,6 +387,10 @@ class Gateway:
     async def remove_app(self, id: str, name: str) -> None:
         """Have a device end an app and free its flash too; all that it keeps of it is the sequence number."""
         await self._end_app(id, m.Remove(check_name(name)))
+        record = self._known(id)
+        if name in record.apps:
+            self._drop_app(record, name)
+            self._later_save(record)
 
     async def _end_app(self, id: str, message: m.Stop | m.Remove) -> None:
         record = self._known(id)
@@ -644,13 +648,16 @@ class Gateway:
     def _take_apps(self, record: Record, apps: Sequence[m.AppStatus]) -> None:
         """Note all the apps a device has."""
         for name in set(record.apps) - {status.name for status in apps}:
-            gone = record.apps.pop(name)
-            record.use.pop(name, None)
-            self.events.publish("app.state", record.row.id, name, state="absent", digest=gone.digest.hex())
+            self._drop_app(record, name)
         for status in apps:
             if record.apps.get(status.name) != status:
                 self._take_app(record, status)
         self._later_save(record)
+
+    def _drop_app(self, record: Record, name: str) -> None:
+        gone = record.apps.pop(name)
+        record.use.pop(name, None)
+        self.events.publish("app.state", record.row.id, name, state="absent", digest=gone.digest.hex())
 
     def _take_app(self, record: Record, status: m.AppStatus) -> None:
         known = record.apps.get(status.name)

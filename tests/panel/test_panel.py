@@ -239,6 +239,12 @@ def test_apps_are_stopped_and_started_where_they_run(page: Any) -> None:
 def test_what_devices_and_compilers_say_is_only_text(page: Any, lab: Running) -> None:
     import wasmtime
 
+    with lab.client() as client:  # nor can a device or an app be called so
+        device = client.post("/api/v1/devices", json={"board": "mps2-an385", "name": ATTACK})
+        app = client.post(
+            "/api/v1/deployments", params={"name": ATTACK}, content=bytes(wasmtime.wat2wasm("(module)"))
+        )
+    assert {device.status_code, app.status_code} == {422}
     module = lab.folder / "hostile.wasm"
     module.write_bytes(bytes(wasmtime.wat2wasm(HOSTILE)))
     page.goto("/devices/first-2")
@@ -313,6 +319,7 @@ def test_settings_take_effect_and_are_written_down(page: Any, lab: Running) -> N
     page.reload()
     for words in ("set gateway", "make token", "revoke certificate", "issue certificate"):
         expect(page.locator("#audit")).to_contain_text(words)
+    lab.cli("down", "mps2-an385-1", "--forget")  # it would have the new one at its next power-on only
 
 
 def test_what_a_viewer_may_not_do_is_not_offered(chromium: Any, lab: Running) -> None:

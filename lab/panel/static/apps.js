@@ -36,7 +36,7 @@ function card({ name, devices: found }) {
       h("div", { className: "chips" }, [...states].map(([state, count]) => h("span", { className: `state ${tone(state)}` }, `${count} ${state}`)))),
     table(`Devices that have ${name}`, ["Device", "Version", "State", "Memory", "Instructions of one call, at most", "Why", ""], found.map((app) => [
       h("a", { href: `/devices/${quote(app.device)}` }, app.device), version(app), badge(now(app)),
-      app.memory ? bytes(app.memory) : "–", use(app), app.reason || "", buttons(name, app)])));
+      app.memory ? bytes(app.memory) : "–", devices.get(app.device) === "connected" ? use(app) : "–", app.reason || "", buttons(name, app)])));
 }
 
 async function load() {

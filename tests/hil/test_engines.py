@@ -26,6 +26,7 @@ from lab.engines.qemu import QemuEngine
 from lab.errors import LabError, MissingError
 from lab.home import Home
 from lab.pki import Authority
+from tests.listener import Listener
 
 QEMU = [
     pytest.param(name, marks=pytest.mark.qemu)
@@ -269,38 +270,19 @@ async def test_a_child_whose_lab_died_at_once_does_not_start() -> None:
     assert done.stdout == b""
 
 
-class Gateway:
+class Gateway(Listener):
     """A TCP server that takes what the firmware first says, and holds the connection until it is told."""
 
     def __init__(self) -> None:
-        self.port = 0
+        super().__init__()
         self.hellos: list[tuple[int, bytes]] = []
         self.changed = anyio.Event()
-        self._scope = anyio.CancelScope()
-        self._down = anyio.Event()
-
-    async def up(self, tasks: anyio.abc.TaskGroup) -> None:
-        listener = await anyio.create_tcp_listener(local_host="127.0.0.1", local_port=self.port)
-        self.port = listener.extra(SocketAttribute.local_port)
-        self._scope, self._down = anyio.CancelScope(), anyio.Event()
-
-        async def serve() -> None:
-            with self._scope:
-                async with listener:
-                    await listener.serve(self._handle)
-            self._down.set()
-
-        tasks.start_soon(serve)
-
-    async def down(self) -> None:
-        self._scope.cancel()
-        await self._down.wait()
 
     async def count(self, number: int) -> None:
         while len(self.hellos) < number:
             await self.changed.wait()
 
-    async def _handle(self, stream: SocketStream) -> None:
+    async def handle(self, stream: SocketStream) -> None:
         async with stream:
             said = await stream.receive()
             self.hellos.append((stream.extra(SocketAttribute.remote_port), said))

@@ -17,6 +17,7 @@ from lab.engines import Launch
 from lab.engines.serial import SerialEngine
 from lab.errors import LabError, UsageError
 from tests.device_end import DeviceEnd, played
+from tests.listener import Listener
 
 pytestmark = [pytest.mark.anyio, pytest.mark.hil]
 
@@ -36,32 +37,16 @@ async def echo(stream: SocketStream) -> None:
             await stream.send(data)
 
 
-class TerminalServer:
+class TerminalServer(Listener):
     """A board's UART as a TCP port, as ser2net and many USB bridges offer it."""
 
     def __init__(self) -> None:
-        self.port = 0
+        super().__init__()
         self.plugged: SocketStream | None = None
         self._changed = anyio.Event()
-        self._scope = anyio.CancelScope()
-        self._down = anyio.Event()
-
-    async def up(self, tasks: TaskGroup) -> None:
-        listener = await anyio.create_tcp_listener(local_host="127.0.0.1", local_port=self.port)
-        self.port = listener.extra(SocketAttribute.local_port)
-        self._scope, self._down = anyio.CancelScope(), anyio.Event()
-
-        async def serve() -> None:
-            with self._scope:
-                async with listener:
-                    await listener.serve(self._handle)
-            self._down.set()
-
-        tasks.start_soon(serve)
 
     async def down(self) -> None:
-        self._scope.cancel()
-        await self._down.wait()
+        await super().down()
         self.plugged = None
 
     async def board(self) -> SocketStream:
@@ -69,7 +54,7 @@ class TerminalServer:
             await self._changed.wait()
         return self.plugged
 
-    async def _handle(self, stream: SocketStream) -> None:
+    async def handle(self, stream: SocketStream) -> None:
         async with stream:
             self.plugged = stream
             self._changed.set()

@@ -224,3 +224,38 @@ class Firmware:
 def sequence_of(envelope: bytes) -> int:
     """Return the sequence number in a COSE_Sign1."""
     return m.unpack(m.Package, cbor2.loads(envelope).value[2]).sequence
+
+
+class Held:
+    """Requests that a device does not answer until it is let.
+
+    :param wanted: tells which.
+    """
+
+    def __init__(self, firmware: Firmware, wanted: Callable[[m.Message], bool]) -> None:
+        self.requests: list[tuple[m.Message, int]] = []
+        self._firmware = firmware
+        self._wanted = wanted
+        self._answer = firmware.answer
+        self._came = asyncio.Event()
+        firmware.answer = self._take  # type: ignore[method-assign]
+
+    async def until(self, count: int) -> None:
+        """Return once so many have come."""
+        async with asyncio.timeout(10):
+            while len(self.requests) < count:
+                await self._came.wait()
+
+    def release(self) -> None:
+        """Answer them, and whatever comes from now on."""
+        self._firmware.answer = self._answer  # type: ignore[method-assign]
+        for message, id in self.requests:
+            self._answer(message, id)
+
+    def _take(self, message: m.Message, id: int) -> None:
+        if not self._wanted(message):
+            self._answer(message, id)
+            return
+        self.requests.append((message, id))
+        self._came.set()
+        self._came = asyncio.Event()

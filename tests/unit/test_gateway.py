@@ -28,7 +28,7 @@ from lab.packages import Package
 from lab.pki import Authority, Issued, ec_key
 from lab.wire import messages as m
 
-from .device_client import HELLO, DeviceClient, client_context
+from .device_client import HELLO, DeviceClient, Held, client_context
 from .gateway_site import Site, running
 
 pytestmark = pytest.mark.anyio
@@ -602,27 +602,13 @@ async def test_deploy_waits_for_the_device_s_word(site: Site) -> None:
 
 async def test_two_chunks_are_on_the_way(site: Site) -> None:
     client, firmware = await site.device()
-    held: list[tuple[m.DeployChunk, int]] = []
-    answer = firmware.answer
-    two, gate = asyncio.Event(), asyncio.Event()
-
-    def hold(message: m.Message, id: int) -> None:
-        if isinstance(message, m.DeployChunk) and not gate.is_set():
-            held.append((message, id))
-            if len(held) == 2:
-                two.set()
-        else:
-            answer(message, id)
-
-    firmware.answer = hold  # type: ignore[method-assign]
+    held = Held(firmware, lambda message: isinstance(message, m.DeployChunk))
     deploying = asyncio.create_task(site.gateway.deploy("dev-1", PACKAGE))
-    await asyncio.wait_for(two.wait(), 10)
+    await held.until(2)
     client.send(m.Heartbeat(1, 2, 3, 4))
     await site.seen("device.heartbeat")
-    assert len(held) == 2
-    gate.set()
-    for message, id in held:
-        answer(message, id)
+    assert len(held.requests) == 2
+    held.release()
     assert (await deploying).state == "running"
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +18,8 @@ from lab.packages import Package
 from lab.publisher import Publisher
 from lab.wire import messages as m
 
-from .device_client import DeviceClient, Firmware
-from .gateway_site import MODULE, Site, running, version
+from .device_client import DeviceClient, Firmware, Held
+from .gateway_site import MODULE, Site, version
 
 pytestmark = pytest.mark.anyio
 
@@ -28,17 +27,6 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture
 def anyio_backend() -> tuple[str, dict[str, Any]]:
     return "asyncio", {"use_uvloop": True}
-
-
-@pytest.fixture
-async def site(tmp_path: Path) -> AsyncIterator[Site]:
-    async with running(tmp_path / "home") as site:
-        yield site
-
-
-@pytest.fixture
-def publisher(tmp_path: Path) -> Publisher:
-    return Publisher.new(tmp_path / "publisher.pem")
 
 
 class Fleet:
@@ -129,29 +117,17 @@ async def test_every_device_gets_it_and_says_so(site: Site, fleet: Fleet, publis
 
 async def test_how_far_a_transfer_is(site: Site, fleet: Fleet, publisher: Publisher) -> None:
     await fleet.join("a")
-    held: list[tuple[m.Message, int]] = []
-    two = asyncio.Event()
-    firmware = fleet.firmware["a"]
-    answer = firmware.answer
-
-    def hold(message: m.Message, id: int) -> None:
-        if isinstance(message, m.DeployChunk) and message.offset >= 2048:
-            held.append((message, id))
-            if len(held) == 2:
-                two.set()
-        else:
-            answer(message, id)
-
-    firmware.answer = hold  # type: ignore[method-assign]
+    held = Held(
+        fleet.firmware["a"],
+        lambda message: isinstance(message, m.DeployChunk) and message.offset >= 2048,
+    )
     content = bytes([1, 120]) + bytes(4096 - 13)  # a custom section fills it up to 4 KiB
     module = MODULE + b"\x00" + bytes([len(content) & 0x7F | 0x80, len(content) >> 7]) + content
     id = await begin(site, publisher.sign("app", module))
-    await asyncio.wait_for(two.wait(), 10)
+    await held.until(2)
     [device] = (await site.rollouts.show(id))["devices"]
     assert (device["state"], device["percent"]) == ("transferring", 50)
-    firmware.answer = answer  # type: ignore[method-assign]
-    for message, number in held:
-        answer(message, number)
+    held.release()
     found = await over(site, id)
     assert (found["devices"][0]["state"], found["devices"][0]["percent"]) == ("confirmed", None)
 

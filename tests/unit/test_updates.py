@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from lab.publisher import Publisher
 from lab.store import Store
 from lab.wire import messages as m
 
-from .gateway_site import Site, running, version
+from .gateway_site import Site, version
 
 pytestmark = pytest.mark.anyio
 
@@ -29,17 +28,6 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture
 def anyio_backend() -> tuple[str, dict[str, Any]]:
     return "asyncio", {"use_uvloop": True}
-
-
-@pytest.fixture
-async def site(tmp_path: Path) -> AsyncIterator[Site]:
-    async with running(tmp_path / "home") as site:
-        yield site
-
-
-@pytest.fixture
-def publisher(tmp_path: Path) -> Publisher:
-    return Publisher.new(tmp_path / "publisher.pem")
 
 
 async def test_the_device_gets_the_envelope_and_its_word_is_passed_on(

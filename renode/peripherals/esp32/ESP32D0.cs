@@ -2,9 +2,13 @@
 // A processor of the ESP32-D0WD (ESP32 Technical Reference Manual, chapter 1): Xtensa LX6, of which Renode has the core.
 //
 using System;
+using System.Reflection;
+using System.Runtime.InteropServices;
 using Antmicro.Renode.Core;
+using Antmicro.Renode.Logging;
 using Antmicro.Renode.Peripherals.Bus;
 using Antmicro.Renode.Peripherals.Timers;
+using Antmicro.Renode.Utilities;
 using Antmicro.Renode.Utilities.Binding;
 
 namespace Antmicro.Renode.Peripherals.CPU
@@ -23,6 +27,7 @@ namespace Antmicro.Renode.Peripherals.CPU
                     eventEnabled: true);
                 timers[i].CompareReached += () => base.OnGPIO(interrupt, true);
             }
+            AddFloatingPoint();
         }
 
         /// <summary>
@@ -80,6 +85,43 @@ namespace Antmicro.Renode.Peripherals.CPU
             }
         }
 
+        /// <summary>
+        /// Gives the core its floating-point instructions. Renode 1.16 has sets of what instructions do, and gave its core of the name
+        /// that of the integers alone: a floating-point one is illegal there. A core beside it in the same library has both sets.
+        /// </summary>
+        private void AddFloatingPoint()
+        {
+            var file = (string)typeof(TranslationCPU).GetField("libraryFile", BindingFlags.NonPublic | BindingFlags.Instance).GetValue(this);
+            var library = SharedLibraries.LoadLibrary(file);
+            try
+            {
+                var core = SharedLibraries.GetSymbolAddress(library, "esp32");
+                var other = SharedLibraries.GetSymbolAddress(library, "de233_fpu");
+                var integer = SharedLibraries.GetSymbolAddress(library, "xtensa_core_opcodes");
+                var floating = SharedLibraries.GetSymbolAddress(library, "xtensa_fpu_opcodes");
+                for(var offset = 0; offset < ConfigurationSize; offset += IntPtr.Size)
+                {
+                    var sets = Marshal.ReadIntPtr(other, offset);
+                    if(Math.Abs((long)sets - (long)other) < LibrarySize && Marshal.ReadIntPtr(sets) == integer
+                        && Marshal.ReadIntPtr(sets, IntPtr.Size) == floating)
+                    {
+                        if(Marshal.ReadIntPtr(core, offset) == IntPtr.Zero)
+                        {
+                            Marshal.WriteIntPtr(core, offset, sets);
+                            var again = SharedLibraries.GetSymbolAddress(library, "xtensa_finalize_config");
+                            Marshal.GetDelegateForFunctionPointer<ConfigurationFinalizer>(again)("esp32");
+                        }
+                        return;
+                    }
+                }
+                this.Log(LogLevel.Warning, "There is no floating point: this Renode keeps its cores in another way than 1.16 does");
+            }
+            finally
+            {
+                SharedLibraries.UnloadLibrary(library);
+            }
+        }
+
         private ulong now;
         private ulong reported;
         private ulong executed;
@@ -92,6 +134,11 @@ namespace Antmicro.Renode.Peripherals.CPU
         private const ulong TicksPerMicrosecond = 12;
         private const long TimerFrequency = (long)TicksPerMicrosecond * 1000000;
         private const ulong TicksPerUnit = 7;
+        private const int ConfigurationSize = 0x400; // of what is searched of it
+        private const long LibrarySize = 0x1000000;
         private const uint ResetVector = 0x40000400;
+
+        [UnmanagedFunctionPointer(CallingConvention.Cdecl)]
+        private delegate IntPtr ConfigurationFinalizer(string core);
     }
 }

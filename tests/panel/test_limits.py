@@ -51,6 +51,8 @@ def test_a_burst_is_throttled(tmp_path: Path) -> None:
             answers = [await client.get("/api/v1/lab") for _ in range(7)]
             assert [answer.status_code for answer in answers] == [200] * 5 + [429] * 2
             assert int(answers[-1].headers["retry-after"]) >= 1
+            assert answers[-1].headers["content-type"] == "application/problem+json"
+            assert answers[-1].json()["status"] == 429
             assert (await client.get("/health")).status_code == 200
 
     asyncio.run(run())
@@ -205,6 +207,7 @@ def test_a_body_that_stops_coming_is_given_up() -> None:
     scope = {"type": "http", "method": "POST", "path": "/", "headers": [], "query_string": b""}
     asyncio.run(LimitBody(app, seconds=0.05)(scope, receive, send))
     assert sent[0]["status"] == 408
+    assert (b"content-type", b"application/problem+json") in sent[0]["headers"]
 
 
 def test_a_client_that_does_not_read_is_dropped() -> None:

@@ -1,0 +1,115 @@
+/* For tests of the ESP32's ROM and processor: each letter on UART0 is answered with a line. */
+#include <stdint.h>
+
+#define REGISTER(address) (*(volatile uint32_t *)(address))
+#define FIFO              REGISTER(0x3ff40000)
+#define UART_STATUS       REGISTER(0x3ff4001c)
+#define RXFIFO_CNT        0xff
+#define FROM_CPU_0        REGISTER(0x3ff000dc)
+
+#define TIMER_0_INTERRUPT (1u << 6)
+#define SOURCE_FROM_CPU_0 24
+#define SOFTWARE          5
+#define CYCLES_A_US       240
+
+/* Found at the ROM's addresses, as Espressif's linker scripts have them. */
+int ets_printf(const char *format, ...);
+void ets_delay_us(uint32_t us);
+void *memmove(void *to, const void *from, uint32_t size);
+int strcmp(const char *one, const char *other);
+uint32_t rtc_get_reset_reason(int processor);
+void software_reset_cpu(int processor);
+void intr_matrix_set(int processor, uint32_t source, uint32_t interrupt);
+void not_in_the_rom(void);
+
+static uint32_t initialized = 1000;
+static uint32_t kept __attribute__((section(".noinit")));
+
+static uint32_t cycles(void) {
+    uint32_t value;
+    __asm__ volatile("rsr.ccount %0" : "=r"(value));
+    return value;
+}
+
+static uint32_t pending(void) {
+    uint32_t value;
+    __asm__ volatile("rsr.interrupt %0" : "=r"(value));
+    return value;
+}
+
+/* Deeper than there are windows. */
+static __attribute__((noinline)) uint32_t sum(uint32_t number) {
+    return number == 0 ? 0 : number + sum(number - 1);
+}
+
+static uint32_t swap(volatile uint32_t *word, uint32_t expected, uint32_t wanted) {
+    __asm__ volatile("wsr.scompare1 %1\n"
+                     "s32c1i %0, %2, 0\n"
+                     : "+r"(wanted)
+                     : "r"(expected), "r"(word)
+                     : "memory");
+    return wanted;
+}
+
+static void answer(int what) {
+    static volatile float one = 1.5f, other = 2.25f;
+    static volatile uint32_t word = 7;
+    char text[8] = "abcdef";
+    uint32_t before, unexpected;
+    switch (what) {
+    case 'm':
+        memmove(text + 1, text, 4);
+        ets_printf("memmove %s, strcmp %d, sum %u\n", text, strcmp(text, "aabcdf") < 0, (unsigned)sum(100));
+        break;
+    case 'f':
+        ets_printf("times %d, by %d, less %d\n", (int)(one * other * 1000), (int)(other / one * 1000),
+                   one < other);
+        break;
+    case 'a':
+        unexpected = swap(&word, 8, 9);
+        swap(&word, 7, 10);
+        ets_printf("atomic %u %u\n", (unsigned)unexpected, (unsigned)word);
+        break;
+    case 'd':
+        before = cycles();
+        ets_delay_us(10000);
+        ets_printf("delay %u\n", (unsigned)(cycles() - before) / CYCLES_A_US);
+        break;
+    case 't':
+        before = cycles();
+        __asm__ volatile("wsr.ccompare0 %0" : : "r"(before + 1000 * CYCLES_A_US));
+        while ((pending() & TIMER_0_INTERRUPT) == 0) {
+        }
+        ets_printf("timer %u\n", (unsigned)(cycles() - before) / CYCLES_A_US);
+        break;
+    case 'i':
+        intr_matrix_set(0, SOURCE_FROM_CPU_0, SOFTWARE);
+        FROM_CPU_0 = 1;
+        before = pending();
+        FROM_CPU_0 = 0;
+        ets_printf("interrupt %u %u\n", (unsigned)(before >> SOFTWARE & 1),
+                   (unsigned)(pending() >> SOFTWARE & 1));
+        break;
+    case 'k':
+        ets_printf("initialized %u kept %u reason %u\n", (unsigned)initialized++, (unsigned)kept++,
+                   (unsigned)rtc_get_reset_reason(0));
+        break;
+    case 'r':
+        software_reset_cpu(0);
+        break;
+    case 'x':
+        not_in_the_rom();
+        break;
+    default:
+        break;
+    }
+}
+
+void start(void) {
+    ets_printf("ready\n");
+    for (;;) {
+        if ((UART_STATUS & RXFIFO_CNT) != 0) {
+            answer((int)FIFO);
+        }
+    }
+}

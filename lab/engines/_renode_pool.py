@@ -37,6 +37,8 @@ class Pool:
         """What tells the models and the Renode that compiled them from others."""
         self.machines: set[str] = set()
         """Names of its machines, those that are being made included."""
+        self.guests: set[str] = set()
+        """Names of all machines that it ever had."""
         self.arrival = arrivals.arrival
         self._arrivals = arrivals
         self._folder = folder

@@ -101,10 +101,15 @@ class RenodeEngine:
         facts = json.loads(await to_thread.run_sync((snapshot / _FACTS).read_text))
         name: str = facts["machine"]
         streams = _streams(name)
+        # A log of its own: the process that the machine was in may run on for others.
+        folder = launch.folder / "loaded"
+        folder.mkdir(exist_ok=True)
+        (folder / "engine.log").unlink(missing_ok=True)
         async with self._choosing:
-            pool = await Pool.start(self._control or chosen_control(), program(), launch.folder)
+            pool = await Pool.start(self._control or chosen_control(), program(), folder)
             self._pools.append(pool)
             pool.machines.add(name)
+            pool.guests.add(name)
         try:
             if pool.models != facts["models"]:
                 raise LabError(
@@ -142,10 +147,12 @@ class RenodeEngine:
                 room = len(pool.machines) < CAPACITY and name not in pool.machines
                 if room and not pool.process.ended:
                     pool.machines.add(name)
+                    pool.guests.add(name)
                     return pool
             pool = await Pool.start(self._control or chosen_control(), program(), folder)
             self._pools.append(pool)
             pool.machines.add(name)
+            pool.guests.add(name)
             return pool
 
     async def leave(self, pool: Pool, name: str) -> None:
@@ -227,7 +234,11 @@ class RenodeMachine:
         await self.thaw()
 
     async def freeze(self) -> None:
-        """Stop the clocks of all machines of its process until `thaw`; none of them notices."""
+        """Stop the clock of its process until `thaw`.
+
+        :raises UsageError: others share the process, and a snapshot of it would be one of them, too.
+        """
+        self._check_alone()
         await self._control("stand still").execute("emulation HoldLab", still=True)
         self.frozen = True
 
@@ -240,14 +251,22 @@ class RenodeMachine:
     async def save(self, folder: Path) -> None:
         """Write what is in it to `folder`. It is frozen.
 
-        Renode writes all machines of the process; of these one is loaded.
-
+        :raises UsageError: another machine has come into its process.
         :raises LabError: it has ended, or Renode cannot write it.
         """
+        self._check_alone()
         control = self._control("be saved")
         await control.execute(f"emulation SaveLab {quoted(folder / _STATE)}", still=True)
         facts = {"machine": self._name, "models": self._pool.models}
         await to_thread.run_sync((folder / _FACTS).write_text, json.dumps(facts))
+
+    def _check_alone(self) -> None:
+        others = sorted(self._pool.guests - {self._name})
+        if others:
+            raise UsageError(
+                f"{self._name} shares, or has shared, its Renode process with {', '.join(others)}",
+                hint="Renode saves a process as a whole: boot it alone, in a lab of its own (LAB_HOME).",
+            )
 
     async def wait(self) -> Exit:
         """Return when it has ended, by itself or by `stop`."""

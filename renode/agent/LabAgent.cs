@@ -346,8 +346,8 @@ namespace Antmicro.Renode.Lab
 
         private static bool going;
 
-        // ms
-        private const int Patience = 1000;
+        // ms; a busy host takes its time for a quantum of several machines.
+        private const int Patience = 10000;
     }
 
     /// <summary>

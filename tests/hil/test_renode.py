@@ -264,7 +264,9 @@ async def test_a_killed_process_ends_its_machines(control: str, image: Path, tmp
     await machine.stop()
 
 
-async def test_a_machine_is_loaded_as_it_was_and_alone(control: str, image: Path, tmp_path: Path) -> None:
+async def test_a_machine_is_saved_alone_and_loaded_as_it_was(
+    control: str, image: Path, tmp_path: Path
+) -> None:
     engine, folder = RenodeEngine(control), tmp_path / "it's one"
     folder.mkdir()
     one, two = [
@@ -272,6 +274,13 @@ async def test_a_machine_is_loaded_as_it_was_and_alone(control: str, image: Path
     ]
     running = [one, two]
     try:
+        assert await line(one.console) == b"identity LABI boots 1\n"
+        with pytest.raises(UsageError, match="its Renode process with two"):
+            await one.freeze()
+        await two.stop()
+        await one.stop()
+        one = await engine.start(Launch("one.b", BOARD, image, b"LABI", tmp_path / "one.b"))
+        running = [one]
         assert await line(one.console) == b"identity LABI boots 1\n"
         await one.freeze()
         try:
@@ -291,9 +300,8 @@ async def test_a_machine_is_loaded_as_it_was_and_alone(control: str, image: Path
         assert await exactly(again.link, 9) == b"as before"
         await again.reset()
         assert await line(again.console) == b"identity LABI boots 2\n"
-        for each in (one, two):  # as if nothing had been
-            await each.link.send(b"still here")
-            assert await exactly(each.link, 10) == b"still here"
+        await one.link.send(b"still here")
+        assert await exactly(one.link, 10) == b"still here"
         await again.stop()
 
         facts = folder / "machine.json"

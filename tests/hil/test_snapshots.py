@@ -79,17 +79,12 @@ def test_a_device_in_renode_is_as_it_was(counter: Device) -> None:
 
 @pytest.mark.renode
 @pytest.mark.board("nrf52840dk")
-def test_machines_of_one_process_are_loaded_apart(lab: Bench, device: Device) -> None:
-    one, two = device, lab.up("nrf52840dk", timeout=SLOW)
-    for each in (one, two):
-        each.deploy(COUNTER, name="counter", confirmed=True, timeout=SLOW)
-        assert count(each) == 1
-    assert one.info["pid"] == two.info["pid"]
-    one.snapshot("first")
-    assert (count(one), count(two)) == (2, 2)
-    one.restore("first", timeout=SLOW)
-    assert one.info["pid"] != two.info["pid"]
-    assert (count(one), count(two)) == (2, 3)
+def test_one_that_shares_its_process_says_with_whom(lab: Bench, device: Device) -> None:
+    other = lab.up("nrf52840dk", timeout=SLOW)
+    with pytest.raises(UsageError, match=f"its Renode process with {other.id}"):
+        device.snapshot("one")
+    assert (device.state, other.state) == ("connected", "connected")
+    lab.forget([other])
 
 
 def test_one_that_is_off_is_switched_on_by_it(counter: Device) -> None:

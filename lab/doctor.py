@@ -108,7 +108,7 @@ def examine() -> list[Finding]:
             Finding(check.what, _look(check), check.needed_for, check.install, check.required)
             for check in CHECKS
         ]
-        + [_pyrenode3(), _zephyr(), _riscv(), _libfuzzer()]
+        + [_pyrenode3(), _zephyr(), _riscv(), _xtensa(), _libfuzzer()]
     )
 
 
@@ -143,6 +143,20 @@ def _riscv() -> Finding:
         _version(found) if found else "",
         "Zephyr images for the ESP32-C3",
         f"{apt_install(*(tool.package for tool in packaged))}, or Zephyr's SDK and ZEPHYR_SDK_INSTALL_DIR",
+        required=False,
+    )
+
+
+def _xtensa() -> Finding:
+    """Return what compiles for the ESP32: Zephyr's SDK, for no package does."""
+    sdk = os.environ.get("ZEPHYR_SDK_INSTALL_DIR")
+    name = "xtensa-espressif_esp32_zephyr-elf"
+    found = shutil.which(f"{name}-gcc", path=Path(sdk, name, "bin")) if sdk else None
+    return Finding(
+        "Xtensa compiler",
+        _version(found) if found else "",
+        "Zephyr images for the ESP32",
+        zephyr.SDK,
         required=False,
     )
 

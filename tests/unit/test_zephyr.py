@@ -110,3 +110,26 @@ def test_the_doctor_names_the_risc_v_compiler(tmp_path: Path, monkeypatch: pytes
     of_sdk = tmp_path / "sdk" / "riscv64-zephyr-elf" / "bin" / "riscv64-zephyr-elf-gcc"
     _program(of_sdk, 'echo "riscv64-zephyr-elf-gcc (Zephyr SDK 0.16.8) 12.2.0"')
     assert row().found.endswith(f"({of_sdk})")
+
+
+def test_the_doctor_names_the_xtensa_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def row() -> Finding:
+        [found] = [row for row in examine() if row.what == "Xtensa compiler"]
+        return found
+
+    monkeypatch.delenv("ZEPHYR_SDK_INSTALL_DIR", raising=False)
+    assert not row().found
+    assert "xtensa-espressif_esp32_zephyr-elf" in row().install
+    name = "xtensa-espressif_esp32_zephyr-elf"
+    gcc = tmp_path / name / "bin" / f"{name}-gcc"
+    _program(gcc, 'echo "gcc (Zephyr SDK 0.16.8) 12.2.0"')
+    monkeypatch.setenv("ZEPHYR_SDK_INSTALL_DIR", str(tmp_path))
+    assert row().found.endswith(f"({gcc})")
+
+
+def test_the_esp32_wants_zephyr_s_sdk(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ZEPHYR_SDK_INSTALL_DIR", raising=False)
+    monkeypatch.delenv("ZEPHYR_TOOLCHAIN_VARIANT", raising=False)
+    with pytest.raises(MissingError, match="no package has a compiler for esp32_devkitc") as failure:
+        build.build("esp32_devkitc")
+    assert "ZEPHYR_SDK_INSTALL_DIR" in failure.value.hint

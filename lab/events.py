@@ -28,7 +28,7 @@
 | `fault.set` | a fault of a device or the gateway began (`lab.faults`) | `fault`, `parameters`, `duration` |
 | `fault.cleared` | and ended | `fault`, `parameters`, `why` |
 | `lab.log` | a part of the lab logged a line (`lab.logs`) | `level`, `component`, `text`, fields of its own |
-| `node.log` | a plugin or a part of a gateway node logged a line (`lab.monitor`) | `node`, `level`, `component`, `source`, `at`, `text` |
+| `node.log` | a part of a gateway node logged a line (`lab.monitor`) | as above, and `node`, `source`, `at` |
 | `alert.raised`, `alert.cleared` | something wants attention, or no more (`lab.monitor`) | `alert`, `text` |
 
 Others may publish kinds of their own. What happens on behalf of a request to the API bears its id, `request`.

@@ -4,6 +4,7 @@
 using System;
 using System.Reflection;
 using System.Runtime.InteropServices;
+using Antmicro.Migrant.Hooks;
 using Antmicro.Renode.Core;
 using Antmicro.Renode.Logging;
 using Antmicro.Renode.Peripherals.Bus;
@@ -85,14 +86,24 @@ namespace Antmicro.Renode.Peripherals.CPU
             }
         }
 
+        /// <summary>A core's state begins with where its description is: in the library of the process that saved it.</summary>
+        [LatePostDeserialization]
+        private void RestoreDescription()
+        {
+            var library = SharedLibraries.LoadLibrary(LibraryFile);
+            var state = Marshal.ReadIntPtr(SharedLibraries.GetSymbolAddress(library, "cpu"));
+            Marshal.WriteIntPtr(state, SharedLibraries.GetSymbolAddress(library, "esp32"));
+            SharedLibraries.UnloadLibrary(library);
+            AddFloatingPoint();
+        }
+
         /// <summary>
         /// Gives the core its floating-point instructions. Renode 1.16 has sets of what instructions do, and gave its core of the name
         /// that of the integers alone: a floating-point one is illegal there. A core beside it in the same library has both sets.
         /// </summary>
         private void AddFloatingPoint()
         {
-            var file = (string)typeof(TranslationCPU).GetField("libraryFile", BindingFlags.NonPublic | BindingFlags.Instance).GetValue(this);
-            var library = SharedLibraries.LoadLibrary(file);
+            var library = SharedLibraries.LoadLibrary(LibraryFile);
             try
             {
                 var core = SharedLibraries.GetSymbolAddress(library, "esp32");
@@ -120,6 +131,12 @@ namespace Antmicro.Renode.Peripherals.CPU
             {
                 SharedLibraries.UnloadLibrary(library);
             }
+        }
+
+        /// <summary>Each processor has a copy of the library to itself.</summary>
+        private string LibraryFile
+        {
+            get { return (string)typeof(TranslationCPU).GetField("libraryFile", BindingFlags.NonPublic | BindingFlags.Instance).GetValue(this); }
         }
 
         private ulong now;

@@ -149,6 +149,10 @@ def test_an_app_reads_a_voltage(device: Device, tmp_path: Path) -> None:
 def test_the_next_boot_says_why(device: Device, fault: str, reason: str) -> None:
     if fault == "stack" and device.info["board"] == "esp32_devkitc":
         pytest.skip("nothing guards a stack on this board")
+    if fault == "hard" and device.info["board"] == "esp32_devkitc":
+        pytest.skip(
+            "the compiler's trap is a breakpoint there: the board stands still, and its watchdog bites"
+        )
     device.write_line(f"fault {fault}")
     connected = device.wait_for_event("device.connected", boot_reason=reason, timeout=SLOW)
     assert connected.data["boots"] == 2

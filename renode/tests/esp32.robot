@@ -2,7 +2,7 @@
 Documentation       The ESP32's peripherals, register by register; sections are those of its Technical Reference Manual. What the family
 ...                 shares is in esp32c3.robot: here is that the chip has it at its own offsets, and what only it has.
 
-Resource            ${CURDIR}/esp32c3.resource
+Resource            ${CURDIR}/esp32_family.resource
 
 Suite Setup         Load Models
 Suite Teardown      Teardown

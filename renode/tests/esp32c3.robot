@@ -1,7 +1,7 @@
 *** Settings ***
 Documentation       The ESP32-C3's peripherals, register by register; sections are those of its Technical Reference Manual.
 
-Resource            ${CURDIR}/esp32c3.resource
+Resource            ${CURDIR}/esp32_family.resource
 
 Suite Setup         Load Models
 Suite Teardown      Teardown

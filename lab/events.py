@@ -56,6 +56,8 @@ _FLUSH_DELAY = 0.05  # s; events younger than this are lost if the process is ki
 _RING = 4096  # events that a reader gets from memory
 _PAGE = 500
 _RESTART_GAP = 10_000  # more numbers than can have been given out and not be written yet
+REPORTS = ("device.heartbeat", "app.use")
+"""Kinds that devices send all the time, and that tell of nothing that has changed for others."""
 BACKLOG_LIMIT = 4096
 """Events not written yet at which whoever can should publish less (`Events.backlog`)."""
 

@@ -10,6 +10,7 @@ from fastapi.responses import StreamingResponse
 
 from lab.api.context import SEQUENCE_LIMIT, TheLab, TheMonitor
 from lab.api.operations import Lines, line
+from lab.events import REPORTS
 from lab.lab import Json
 from lab.store.tables import Event
 
@@ -17,7 +18,6 @@ router = APIRouter(tags=["events"])
 
 _LEVELS = ("debug", "info", "warning", "error", "critical")
 _LOGS = ("lab.log", "device.log", "app.log", "node.log")
-_REPORTS = ("device.heartbeat", "app.use")  # they come all the time; only who looks for one is shown it
 _OWN = frozenset({"level", "component", "text", "request", "uptime", "at"})
 
 Sequence = Annotated[int, Query(ge=0, le=SEQUENCE_LIMIT)]
@@ -72,7 +72,7 @@ async def find_logs(
         limit=limit,
         before=before,
         kinds=kinds,
-        without=() if text else _REPORTS,
+        without=() if text else REPORTS,
         device=device,
         fields=fields,
         text=text,

@@ -26,7 +26,7 @@ import structlog
 from anyio.from_thread import start_blocking_portal
 
 from lab.errors import DeviceError, LabError
-from lab.events import Event
+from lab.events import REPORTS, Event
 from lab.gateway import Config
 from lab.gateway.rollout import Plan
 from lab.home import Home
@@ -261,8 +261,10 @@ class Bench:
         device.peripherals(lambda parts: parts.subscribe(lambda _part: self.changes.note()))
 
     async def _watch_events(self) -> None:
-        async for _ in self.lab.events.subscribe(self.lab.events.last):
-            self.changes.note()
+        async for event in self.lab.events.subscribe(self.lab.events.last):
+            # A device that is asked for its apps sends reports: who waits would ask again, without end.
+            if event.kind not in REPORTS:
+                self.changes.note()
 
     def _unused(self, stem: str) -> str:
         """Return a name that no device of this lab has had: its folder would still hold the other's flash."""

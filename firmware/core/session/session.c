@@ -138,7 +138,6 @@ static size_t list_apps(struct lab_session *session, struct app_status *list) {
         if (app->name[0] != '\0') {
             list[count++] = status_of(app);
             app->changed = false;
-            app->called = true;
         }
     }
     return count;
@@ -146,6 +145,9 @@ static size_t list_apps(struct lab_session *session, struct app_status *list) {
 
 static void send_hello(struct lab_session *session) {
     const struct lab_port *port = session->port;
+    for (size_t i = 0; i < LAB_APPS_MAX; i++) {
+        session->apps->apps[i].called = true; /* nobody at the other end knows what was said before */
+    }
     struct hello hello = {
         .hello_version_m = PROTOCOL_VERSION,
         .hello_device_m = text_of(session->identity->device),

@@ -201,6 +201,9 @@ class QemuMachine:
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(self._give_up_at_end, tasks.cancel_scope)
                     status = await self._outcome(steps)
+                    # It says so a moment before it takes commands again; when it does, there is no event.
+                    while status == "completed" and await self._migrates(monitor):
+                        pass
                     tasks.cancel_scope.cancel()
             if status != "completed":
                 said = self._process.reason() if self._process.ended else status
@@ -214,6 +217,13 @@ class QemuMachine:
             step: Any = (await steps.get())["data"]
             if step["status"] in ("completed", "failed"):
                 return str(step["status"])
+
+    async def _migrates(self, monitor: QMPClient) -> bool:
+        try:
+            state: Any = await monitor.execute("query-status")
+        except (QMPError, OSError) as error:
+            raise self._unable("say how it is", error) from error
+        return state["status"] in ("finish-migrate", "inmigrate")
 
     async def close(self) -> None:
         """Close its streams: nobody will read them."""

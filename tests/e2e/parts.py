@@ -27,6 +27,10 @@ def beeps(lab: Cli, device: str) -> int:
     return lab.json("sensor", device)["parts"]["buzzer"]["total"]  # type: ignore[no-any-return]
 
 
+def silent(lab: Cli, device: str) -> bool:
+    return not lab.json("sensor", device)["parts"]["buzzer"]["on"]
+
+
 def reads(lab: Cli) -> int:
     """Return how often the DHT22 has been read."""
     return int(lab.json("sensor", "device")["parts"]["dht22"]["reads"])

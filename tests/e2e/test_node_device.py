@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import LAB, Cli
-from tests.e2e.parts import BLUE, GREEN, RED, beeps, eventually, led
+from tests.e2e.parts import BLUE, GREEN, RED, beeps, eventually, led, silent
 from tests.unit.plugins import built, install
 
 pytestmark = pytest.mark.hil
@@ -76,6 +76,7 @@ def test_plugins_measure_with_a_device_and_show_on_it(lab: Cli) -> None:
         eventually(lambda: value(connection, "dht22", "temperature"), 31.5)
         eventually(lambda: led(lab, "device", 1), RED)
         eventually(lambda: beeps(lab, "device"), 3)
+        eventually(lambda: silent(lab, "device"), True)  # a beep that begins within another is none
 
         assert post(connection, "/api/nodes/hub/buzzer", {"pattern": "once"})[0] == 200
         eventually(lambda: beeps(lab, "device"), 4)

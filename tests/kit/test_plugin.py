@@ -32,9 +32,14 @@ BOOTS = """
 
 
 @pytest.fixture(autouse=True)
-def cache(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep what was built for this machine: `pytester` has a home folder of its own."""
+def surroundings(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep what was built for this machine: `pytester` has a home folder of its own.
+
+    And keep this process's signal handlers: at its end, a run inside would take faulthandler's away with
+    those that wasmtime has set since, and the next trap of a module would end this process.
+    """
     monkeypatch.setenv("LAB_CACHE", str(CACHE))
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:faulthandler")
 
 
 # -- which boards

@@ -136,7 +136,10 @@ def test_the_api_keeps_to_its_document(anything: Any) -> None:
             max_examples=5, deadline=None, database=None, suppress_health_check=list(HealthCheck)
         )
         def try_it(case: Any) -> None:
-            case.call_and_validate(headers=bearer, checks=checks, timeout=10)
+            response = case.call(headers=bearer, timeout=10)
+            if response.text == "Invalid HTTP request received.":
+                hypothesis.reject()  # no HTTP: the server's own word, before the API has seen anything
+            case.validate_response(response, checks=checks)
 
         try_it()
         tried += 1

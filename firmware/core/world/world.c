@@ -220,9 +220,9 @@ static void count_edges(struct lab_world *world) {
     while (world->port->gpio_edge != NULL && world->port->gpio_edge(world->port, &pin, &level)) {
         for (size_t i = 0; i < LAB_WORLD_WATCHES; i++) {
             struct lab_watch *watch = &world->watches[i];
-            bool counts =
-                watch->edge == LAB_API_GPIO_PROVIDER_EDGE_BOTH ||
-                watch->edge == (level ? LAB_API_GPIO_PROVIDER_EDGE_RISING : LAB_API_GPIO_PROVIDER_EDGE_FALLING);
+            bool counts = watch->edge == LAB_API_GPIO_PROVIDER_EDGE_BOTH ||
+                          watch->edge == (level ? LAB_API_GPIO_PROVIDER_EDGE_RISING
+                                                : LAB_API_GPIO_PROVIDER_EDGE_FALLING);
             if (watch->app != NULL && watch->pin == pin && counts) {
                 watch->count++;
             }

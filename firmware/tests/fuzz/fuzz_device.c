@@ -139,11 +139,25 @@ static size_t port_read(const struct lab_port *port, enum lab_stream stream, uin
     return size;
 }
 
+/* Apps' texts are in lines that begin otherwise. */
+static void see_console(uint8_t byte) {
+    static const char wrong[] = "a message of kind "; /* that does not encode: session.c */
+    static size_t seen;
+    if (seen < sizeof wrong - 1) {
+        seen = byte == (uint8_t)wrong[seen] ? seen + 1 : SIZE_MAX;
+        PROMISE(seen != sizeof wrong - 1);
+    }
+    if (byte == '\n') {
+        seen = 0;
+    }
+}
+
 static size_t port_write(const struct lab_port *port, enum lab_stream stream, const uint8_t *bytes,
                          size_t size) {
     (void)port;
-    static const char wrong[] = "does not encode"; /* what session.c says then */
-    PROMISE(stream != LAB_CONSOLE || memmem(bytes, size, wrong, sizeof wrong - 1) == NULL);
+    for (size_t at = 0; stream == LAB_CONSOLE && at < size; at++) {
+        see_console(bytes[at]);
+    }
     for (size_t at = 0; stream == LAB_LINK && at < size;) {
         size_t body;
         at += lab_frame_feed(&host, bytes + at, size - at, &body);

@@ -91,23 +91,24 @@ async function loadPackages() { packages = new Map((await api("GET", "packages")
 // -- beginning one
 
 const dialog = $("start-dialog");
+/** Shows what the chosen file needs; without one, a package has to be chosen. */
+function asksToSign() {
+  const [file] = $("r-file").files;
+  $("r-signing").hidden = !file || isPackage(file); // a package was signed where it was made
+  $("r-package").required = packages.size > 0 && !file;
+}
 action($("start"), async () => {
+  $("r-file").value = ""; // the key stays: more is signed with it
   await loadPackages();
   const options = () => [...packages.values()].map((each) => h("option", { value: each.id }, `${version(each.id)} · ${each.signed ? `number ${each.sequence}, by ${each.publisher}` : "unsigned"}`));
   fill($("r-package"), packages.size ? options() : h("option", { value: "" }, "none kept yet: choose a file"));
   fill($("r-other"), h("option", { value: "" }, "nothing"), options());
-  $("r-file").value = ""; // the key stays: more is signed with it
   $("r-arms").hidden = true;
-  $("r-signing").hidden = true;
-  $("r-package").required = packages.size > 0;
+  asksToSign();
   dialog.showModal();
 });
 const sign = signer($("r-key"), $("r-key-status"));
-$("r-file")?.addEventListener("change", (event) => {
-  const [file] = event.target.files;
-  $("r-signing").hidden = !file || isPackage(file); // a package was signed where it was made
-  $("r-package").required = packages.size > 0 && !file;
-});
+$("r-file")?.addEventListener("change", asksToSign);
 $("r-other")?.addEventListener("change", (event) => { $("r-arms").hidden = !event.target.value; });
 $("start-cancel")?.addEventListener("click", () => dialog.close());
 submit($("start-form"), async () => {

@@ -26,6 +26,7 @@ check: setup
 	$(VENV)/bin/mypy
 	$(VENV)/bin/python -m lab.codegen --check
 	$(VENV)/bin/python -m lab.api
+	find apps examples firmware lab renode tests zephyr-app -name '*.[ch]' -exec clang-format --dry-run -Werror {} +
 	find renode -name '*.cs' -exec uncrustify -q --check -l CS -c renode/uncrustify.cfg {} + >/dev/null
 
 # The stamp is newer than pyproject.toml once everything is installed.

@@ -1,9 +1,8 @@
 /* Says hello once, then counts its polls aloud: the smallest app that uses its host. */
 #include <stdint.h>
 
-__attribute__((import_module("lab:device/log@0.1.0"), import_name("write"))) void log_write(int32_t level,
-                                                                                            const char *text,
-                                                                                            uint32_t size);
+__attribute__((import_module("lab:device/log@0.1.0"), import_name("write"))) void
+log_write(int32_t level, const char *text, uint32_t size);
 
 enum { INFO = 1 };
 

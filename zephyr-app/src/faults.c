@@ -102,8 +102,8 @@ void k_sys_fatal_error_handler(unsigned int reason, const struct arch_esf *frame
     fail(as, detail);
 }
 
-/* The chip's own watchdog sees what one in software does not: a processor that takes no interrupts, or no clock.
- * It bites after the other one, which can say why. */
+/* The chip's own watchdog sees what one in software does not: a processor that takes no interrupts, or no
+ * clock. It bites after the other one, which can say why. */
 #if CONFIG_WATCHDOG
 
 static const struct device *const independent = DEVICE_DT_GET(DT_ALIAS(watchdog0));

@@ -1,7 +1,7 @@
 /* The world outside an app: the board's parts behind the interfaces of wit/device.wit.
  *
- * world.c defines the lab_api_* functions that the generated apps/contract.c calls. Parts belong to the board,
- * not to an app: two apps that colour the same LED see the later colour win.
+ * world.c defines the lab_api_* functions that the generated apps/contract.c calls. Parts belong to the
+ * board, not to an app: two apps that colour the same LED see the later colour win.
  */
 #ifndef LAB_WORLD_H
 #define LAB_WORLD_H
@@ -47,8 +47,8 @@ struct lab_world {
 
 void lab_world_init(struct lab_world *world, const struct lab_port *port);
 
-/* Lets time pass: buzzer patterns, measurements, edges of watched pins. Returns the milliseconds until it must
- * be called again. */
+/* Lets time pass: buzzer patterns, measurements, edges of watched pins. Returns the milliseconds until it
+ * must be called again. */
 uint32_t lab_world_step(struct lab_world *world);
 
 /* Ends a cycle of an app: what it did to the LEDs goes out, once, if a colour changed. */

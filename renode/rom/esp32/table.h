@@ -1,6 +1,7 @@
-/* The ROM's functions: their addresses and names are those of Espressif's linker scripts (components/esp_rom/esp32/ld of
- * its HAL), in ascending order; what does them is ours, or GCC's and picolibc's. `nothing` returns 0: it does what needs no
- * doing here. A call of what is not listed is reported. */
+/* The ROM's functions: their addresses and names are those of Espressif's linker scripts
+ * (components/esp_rom/esp32/ld of its HAL), in ascending order; what does them is ours, or GCC's and
+ * picolibc's. `nothing` returns 0: it does what needs no doing here. A call of what is not listed is
+ * reported. */
 ROM(0x40000f04, isalnum, isalnum)
 ROM(0x40000f18, isalpha, isalpha)
 ROM(0x40000f2c, isblank, isblank)

@@ -1,6 +1,7 @@
-/* The ROM's functions: their addresses and names are those of Espressif's linker scripts (components/esp_rom/esp32c3/ld of
- * its HAL), in ascending order; what does them is ours, or GCC's and picolibc's. `nothing` returns 0: it does what needs no
- * doing here. A call of what is not listed is reported. */
+/* The ROM's functions: their addresses and names are those of Espressif's linker scripts
+ * (components/esp_rom/esp32c3/ld of its HAL), in ascending order; what does them is ours, or GCC's and
+ * picolibc's. `nothing` returns 0: it does what needs no doing here. A call of what is not listed is
+ * reported. */
 ROM(0x40000018, rtc_get_reset_reason, rtc_get_reset_reason)
 ROM(0x40000028, rtc_boot_control, nothing)
 ROM(0x40000040, ets_printf, ets_printf)

@@ -3,15 +3,15 @@
  */
 #include <stdint.h>
 
-#define REG(address) (*(volatile uint32_t *)(address))
-#define USART1 0x40011000u
-#define USART6 0x40011400u
-#define CR1(usart) REG((usart) + 0x00) /* RM0385, section 31.8 */
-#define ISR(usart) REG((usart) + 0x1c)
-#define RDR(usart) REG((usart) + 0x24)
-#define TDR(usart) REG((usart) + 0x28)
-#define NVIC_ISER2 REG(0xe000e108)
-#define IDENTITY ((const volatile char *)0x080ff000)
+#define REG(address)   (*(volatile uint32_t *)(address))
+#define USART1         0x40011000u
+#define USART6         0x40011400u
+#define CR1(usart)     REG((usart) + 0x00) /* RM0385, section 31.8 */
+#define ISR(usart)     REG((usart) + 0x1c)
+#define RDR(usart)     REG((usart) + 0x24)
+#define TDR(usart)     REG((usart) + 0x28)
+#define NVIC_ISER2     REG(0xe000e108)
+#define IDENTITY       ((const volatile char *)0x080ff000)
 #define IDENTITY_SHOWN 4
 
 static volatile uint32_t boots __attribute__((section(".noinit")));
@@ -22,9 +22,11 @@ static void put(const char *text) {
     }
 }
 
-void systick_handler(void) {}
+void systick_handler(void) {
+}
 
-void usart1_handler(void) {}
+void usart1_handler(void) {
+}
 
 void usart6_handler(void) {
     while ((ISR(USART6) & 1u << 5) != 0) {

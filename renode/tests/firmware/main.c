@@ -13,33 +13,33 @@
 #define REG(address) (*(volatile uint32_t *)(address))
 
 #define CYCLES_PER_US 100u
-#define DHT22_PIN 8u
-#define STRIP_PIN 9u
-#define BUZZER_PIN 10u
-#define RELAY_PIN 11u
+#define DHT22_PIN     8u
+#define STRIP_PIN     9u
+#define BUZZER_PIN    10u
+#define RELAY_PIN     11u
 
 /* RM0385: USART (31.8), GPIO (6.4), I2C (30.7), SPI (32.9); ARMv7-M: SysTick, NVIC, DEMCR, DWT_CYCCNT. */
-#define USART_CR1 REG(0x40011000)
-#define USART_ISR REG(0x4001101c)
-#define USART_RDR REG(0x40011024)
-#define USART_TDR REG(0x40011028)
+#define USART_CR1  REG(0x40011000)
+#define USART_ISR  REG(0x4001101c)
+#define USART_RDR  REG(0x40011024)
+#define USART_TDR  REG(0x40011028)
 #define GPIO_MODER REG(0x40020000)
-#define GPIO_IDR REG(0x40020010)
-#define GPIO_BSRR REG(0x40020018)
-#define I2C_CR1 REG(0x40005400)
-#define I2C_CR2 REG(0x40005404)
-#define I2C_ISR REG(0x40005418)
-#define I2C_ICR REG(0x4000541c)
-#define I2C_RXDR REG(0x40005424)
-#define I2C_TXDR REG(0x40005428)
-#define SPI_CR1 REG(0x40003800)
-#define SPI_SR REG(0x40003808)
-#define SPI_DR REG(0x4000380c)
-#define SYST_CSR REG(0xe000e010)
-#define SYST_RVR REG(0xe000e014)
+#define GPIO_IDR   REG(0x40020010)
+#define GPIO_BSRR  REG(0x40020018)
+#define I2C_CR1    REG(0x40005400)
+#define I2C_CR2    REG(0x40005404)
+#define I2C_ISR    REG(0x40005418)
+#define I2C_ICR    REG(0x4000541c)
+#define I2C_RXDR   REG(0x40005424)
+#define I2C_TXDR   REG(0x40005428)
+#define SPI_CR1    REG(0x40003800)
+#define SPI_SR     REG(0x40003808)
+#define SPI_DR     REG(0x4000380c)
+#define SYST_CSR   REG(0xe000e010)
+#define SYST_RVR   REG(0xe000e014)
 #define NVIC_ISER1 REG(0xe000e104)
-#define DEMCR REG(0xe000edfc)
-#define DWT_CTRL REG(0xe0001000)
+#define DEMCR      REG(0xe000edfc)
+#define DWT_CTRL   REG(0xe0001000)
 #define DWT_CYCCNT REG(0xe0001004)
 
 static uint64_t cycles(void) {
@@ -81,7 +81,8 @@ static void idle(const struct lab_port *port, uint32_t max_ms) {
     __asm volatile("wfi");
 }
 
-void systick_handler(void) {}
+void systick_handler(void) {
+}
 
 static volatile char letter;
 
@@ -126,14 +127,7 @@ static bool wait_flag(uint32_t flag) {
 static enum lab_bus_status i2c(const struct lab_port *port, uint8_t address, const uint8_t *out,
                                size_t out_size, uint8_t *in, size_t in_size) {
     (void)port;
-    enum {
-        START = 1 << 13,
-        STOP = 1 << 14,
-        READ = 1 << 10,
-        TXIS = 1 << 1,
-        RXNE = 1 << 2,
-        TC = 1 << 6
-    };
+    enum { START = 1 << 13, STOP = 1 << 14, READ = 1 << 10, TXIS = 1 << 1, RXNE = 1 << 2, TC = 1 << 6 };
     I2C_CR1 = 1;
     if (out_size > 0) {
         I2C_CR2 = (uint32_t)address << 1 | out_size << 16 | START;

@@ -70,7 +70,7 @@ struct lab_port {
     size_t pool_size;
     struct lab_boot *boot; /* after lab_boot_start() */
     struct lab_flash_geometry flash_geometry;
-    bool one_uart;             /* there is no LAB_CONSOLE: its text travels in frames on LAB_LINK */
+    bool one_uart; /* there is no LAB_CONSOLE: its text travels in frames on LAB_LINK */
     const struct lab_wiring *wiring;
     struct lab_simbus *simbus; /* state of core/simbus.c, or NULL on a board that has real buses */
 

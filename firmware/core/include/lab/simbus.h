@@ -10,7 +10,9 @@
 #include "lab/port.h"
 #include "link/frame.h"
 
-#define LAB_SIMBUS_TIMEOUT_MS 1000u
+/* Models answer within microseconds of the host's own time; a busy host stops for a second now and then,
+ * and a flash that does not answer is taken for worn out. */
+#define LAB_SIMBUS_TIMEOUT_MS 5000u
 
 /* Data bytes of one request or answer, besides operation and arguments. Flash is read and programmed in
  * pieces of this size; I2C and strips take no more: a strip of 128 LEDs. */

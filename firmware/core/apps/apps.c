@@ -491,6 +491,10 @@ static enum lab_result command(struct lab_apps *apps, struct lab_app *app, const
     uint32_t values[4] = {0, 0, 1, (uint32_t)size};
     uint32_t input = 1, at = 0; /* an empty list may be anywhere */
     enum lab_result result = LAB_DONE;
+    if (wasm_runtime_lookup_function(app->instance, "on-command") == NULL) {
+        /* Known before the app is asked for room: it may well have none, and would end for it. */
+        return lab_apps_say(apps, LAB_NO_SUCH_FUNCTION, "%s takes no commands", app->name);
+    }
     if (size > 0) {
         result = call_flat(apps, app, "cabi_realloc", 4, values, &input);
         uint8_t *there = result == LAB_DONE ? place(apps, app, input, (uint32_t)size) : NULL;

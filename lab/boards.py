@@ -114,8 +114,9 @@ class Serial:
 class Renode:
     """How Renode is told to be this board.
 
-    :param script: the template of the monitor script that makes the machine, beside the board's file.
-    :param platform: the platform description it loads, beside the board's file.
+    :param script: the template of the monitor script that makes the machine, found beside the board's file or
+        among the lab's: an absolute path once the board is loaded.
+    :param platform: the platform description it loads, found as the template is.
     :param link: the UART that carries the link, as the platform calls it.
     :param console: the UART that carries the console.
     :param simbus: the UART that carries the simbus, where the platform has no buses for parts to be on.
@@ -267,7 +268,16 @@ def _read(name: str, files: Mapping[str, Path]) -> Board:
     except ValidationError as error:
         raise _explained(error, file) from None
     _check(board, file)
+    if board.renode is not None:
+        script, platform = (_beside(file, name) for name in (board.renode.script, board.renode.platform))
+        board = replace(board, renode=replace(board.renode, script=script, platform=platform))
     return board
+
+
+def _beside(file: Path, name: str) -> str:
+    """Return the path of what a board's file names: beside it, or else where the lab's own would be."""
+    mine = file.parent / name
+    return str((mine if mine.is_file() else paths.data("platforms") / name).absolute())
 
 
 def _merged(name: str, files: Mapping[str, Path], descendants: tuple[str, ...]) -> dict[str, Any]:

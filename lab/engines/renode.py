@@ -20,7 +20,7 @@ from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 
-from lab import boards, paths
+from lab import paths
 from lab.boards import Board
 from lab.engines import Exit, Launch
 from lab.engines._process import check_tools, memory_file
@@ -391,18 +391,23 @@ def script(launch: Launch, name: str, streams: Mapping[str, str], identity: str)
         )
     if renode is None or board.identity is None:
         raise UsageError(f"board {board.name} is not one for engine 'renode'")
-    folder = boards.catalogue()[board.name].parent
+    template, platform = Path(renode.script), Path(renode.platform)
+    if not platform.is_file():
+        raise UsageError(
+            f"board {board.name} names a platform that is not there: {platform.name}",
+            hint="It is looked for beside the board's file, then among the lab's platforms.",
+        )
     templates = Environment(
-        loader=FileSystemLoader([folder, paths.data("platforms")]),
+        loader=FileSystemLoader([template.parent, paths.data("platforms")]),
         undefined=StrictUndefined,
         autoescape=False,
         keep_trailing_newline=True,
     )
     templates.filters["quoted"] = quoted
     try:
-        return templates.get_template(renode.script).render(
+        return templates.get_template(template.name).render(
             machine=name,
-            platform=_beside(folder, renode.platform),
+            platform=platform,
             image=image.absolute(),
             vectors=f"{start_of(image, board):#x}",
             identity=identity,
@@ -416,7 +421,7 @@ def script(launch: Launch, name: str, streams: Mapping[str, str], identity: str)
             parts=list(_attached(board)),
         )
     except TemplateError as error:
-        raise UsageError(f"{renode.script} of board {board.name}: {error}") from error
+        raise UsageError(f"{template.name} of board {board.name}: {error}") from error
 
 
 def _attached(board: Board) -> Iterator[tuple[str, str, int]]:
@@ -456,10 +461,3 @@ def start_of(image: Path, board: Board) -> int:
     if not addresses:
         raise UsageError(f"{image} holds nothing to load")
     return min(addresses)
-
-
-def _beside(folder: Path, name: str) -> Path:
-    for candidate in (folder / name, paths.data("platforms") / name):
-        if candidate.is_file():
-            return candidate.absolute()
-    raise UsageError(f"there is no platform description {name}", hint=f"It is looked for in {folder}.")

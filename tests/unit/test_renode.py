@@ -171,6 +171,16 @@ def test_the_firmware_s_pins_are_the_platform_s(board: boards.Board) -> None:
     assert f"chain-length = <{leds}>" in overlay
 
 
+def test_a_user_s_board_has_its_platform_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text('like = "nrf52840dk"\n[renode]\nplatform = "mine.repl"\n')
+    image = elf(tmp_path, 0)
+    with pytest.raises(UsageError, match=r"mine\.repl"):
+        script(Launch("d", boards.load("mine", [tmp_path]), image, b"", tmp_path), "d", STREAMS, "")
+    (tmp_path / "mine.repl").write_text("")
+    lines = script(Launch("d", boards.load("mine", [tmp_path]), image, b"", tmp_path), "d", STREAMS, "")
+    assert f"machine LoadPlatformDescription {quoted(tmp_path / 'mine.repl')}" in lines.splitlines()
+
+
 def test_a_template_s_mistake_is_said(tmp_path: Path) -> None:
     board = boards.load("nrf52840dk")
     assert board.renode is not None

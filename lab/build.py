@@ -236,15 +236,16 @@ def _errors(log: Path) -> str:
 
 
 def _require(target: str) -> None:
-    if target in zephyr.targets() and (why := zephyr.lacking()):
-        raise MissingError(f"{why}, and {target} is built with Zephyr", hint=zephyr.WORKSPACE)
+    if target in zephyr.targets() and (lacking := zephyr.lacking()):
+        what, how = lacking
+        raise MissingError(f"{what}, and {target} is built with Zephyr", hint=how)
     if target in zephyr.targets() and not (zephyr.compiler(target) or zephyr.chosen()):
         raise MissingError(f"no package has a compiler for {target}: Zephyr's SDK has", hint=zephyr.SDK)
-    lacking = [tool for tool in check(target) if tool.found is None]
-    if lacking:
+    missing = [tool for tool in check(target) if tool.found is None]
+    if missing:
         raise MissingError(
-            "; ".join(f"{tool.name} is missing ({tool.purpose})" for tool in lacking),
-            hint=f"Install: {third_party.apt_install(*(tool.package for tool in lacking))}",
+            "; ".join(f"{tool.name} is missing ({tool.purpose})" for tool in missing),
+            hint=f"Install: {third_party.apt_install(*(tool.package for tool in missing))}",
         )
 
 

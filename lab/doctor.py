@@ -85,7 +85,7 @@ CHECKS = (
         "west",
         "west",
         "building Zephyr images",
-        "pip install west",
+        zephyr.WEST,
         required=False,
     ),
 )
@@ -127,7 +127,7 @@ def _pyrenode3() -> Finding:
 def _zephyr() -> Finding:
     tree = zephyr.base()
     found = f"{'.'.join(map(str, zephyr.version(tree)))} ({tree})" if tree else ""
-    return Finding("Zephyr", found, "building Zephyr images", zephyr.WORKSPACE, required=False)
+    return Finding("Zephyr", found, "building Zephyr images", zephyr.workspace(), required=False)
 
 
 def _riscv() -> Finding:
@@ -169,7 +169,8 @@ def _libfuzzer() -> Finding:
 
 
 def _look(check: Check) -> str:
-    where = shutil.which(check.program)
+    named = os.environ.get("RENODE") if check.program == "renode" else None
+    where = shutil.which(named or check.program)
     return _version(where) if where else ""
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import tomllib
@@ -19,11 +20,8 @@ from lab import paths
 SUPPORTED = (3, 7)
 """The version of Zephyr that ``zephyr-app/west.yml`` pins."""
 
-WORKSPACE = (
-    "Make a workspace with the version the port is made for: pip install west; mkdir workspace; "
-    "cp -r zephyr-app workspace; cd workspace; west init -l zephyr-app; west update; "
-    "pip install -r zephyr/scripts/requirements-base.txt; export ZEPHYR_BASE=$PWD/zephyr"
-)
+WEST = "pip install west"
+"""The command that gets west."""
 
 
 def targets() -> Mapping[str, str]:
@@ -36,6 +34,17 @@ SDK = (
     "Install Zephyr's SDK with its toolchain xtensa-espressif_esp32_zephyr-elf, and say where it is: "
     "export ZEPHYR_SDK_INSTALL_DIR=..."
 )
+
+
+def workspace() -> str:
+    """Say how to get a workspace."""
+    app = shlex.quote(str(paths.data("zephyr-app")))
+    return (
+        "If there is a workspace of Zephyr 3.7, say where: export ZEPHYR_BASE=.../zephyr. Else make one with "
+        f"the version that the port is made for: {WEST}; mkdir workspace; cp -r {app} workspace/zephyr-app; "
+        "cd workspace; west init -l zephyr-app; west update; "
+        "pip install -r zephyr/scripts/requirements-base.txt; export ZEPHYR_BASE=$PWD/zephyr"
+    )
 
 
 def compiler(target: str) -> str | None:
@@ -65,15 +74,17 @@ def version(tree: Path) -> tuple[int, int]:
     return major, minor
 
 
-def lacking() -> str:
-    """Say what a build for Zephyr lacks on this machine; empty if nothing."""
+def lacking() -> tuple[str, str] | None:
+    """Say what a build for Zephyr lacks on this machine, and how to get it; None if nothing."""
     tree = base()
     if tree is None:
-        return "there is no Zephyr workspace (ZEPHYR_BASE names no Zephyr tree)"
+        named = os.environ.get("ZEPHYR_BASE")
+        why = f"ZEPHYR_BASE names {named}, which is no Zephyr tree" if named else "ZEPHYR_BASE is not set"
+        return f"there is no Zephyr workspace ({why})", workspace()
     if version(tree) < SUPPORTED:
         found, needed = (".".join(map(str, each)) for each in (version(tree), SUPPORTED))
-        return f"{tree} is Zephyr {found}, and {needed} or newer is needed"
-    return "" if shutil.which("west") else "west is not on PATH"
+        return f"{tree} is Zephyr {found}, and {needed} or newer is needed", workspace()
+    return None if shutil.which("west") else ("west is not on PATH", WEST)
 
 
 def configure(target: str, folder: Path, settings: Sequence[str]) -> list[str]:

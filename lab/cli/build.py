@@ -24,9 +24,9 @@ def build(
 
     chosen = [boards.load(name) for name in board] if board else boards.boards()
     targets = dict.fromkeys(kind.firmware for kind in chosen if kind.firmware)
-    if not board and (why := zephyr.lacking()):
+    if not board and (lacking := zephyr.lacking()):
         left_out = sorted(targets.keys() & zephyr.targets().keys())
-        talk.print(f"left out {', '.join(left_out)}: {why}", style="dim", highlight=False)
+        talk.print(f"left out {', '.join(left_out)}: {lacking[0]}", style="dim", highlight=False)
         targets = {target: None for target in targets if target not in left_out}
     if not targets:
         raise UsageError(

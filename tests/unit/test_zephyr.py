@@ -43,7 +43,12 @@ def test_without_a_workspace_it_is_said_how_to_get_one(tree: Path, monkeypatch: 
     monkeypatch.delenv("ZEPHYR_BASE")
     with pytest.raises(MissingError, match="no Zephyr workspace") as failure:
         build.build("frdm_k64f")
+    assert "ZEPHYR_BASE is not set" in failure.value.message
     assert "west init" in failure.value.hint
+    assert f"cp -r {paths.data('zephyr-app')} " in failure.value.hint
+    monkeypatch.setenv("ZEPHYR_BASE", "/nowhere")
+    with pytest.raises(MissingError, match="names /nowhere, which is no Zephyr tree"):
+        build.build("frdm_k64f")
 
 
 def test_an_old_zephyr_is_refused(tree: Path) -> None:
@@ -54,8 +59,9 @@ def test_an_old_zephyr_is_refused(tree: Path) -> None:
 
 def test_a_missing_west_is_said(tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(MissingError, match="west is not on PATH"):
+    with pytest.raises(MissingError, match="west is not on PATH") as failure:
         build.build("frdm_k64f")
+    assert failure.value.hint == zephyr.WEST
 
 
 def test_what_west_says_is_shown(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,6 +32,9 @@ from lab.plugins.outline import outline
 TICK = 0.05
 """s between two epochs: how finely a guest's time is measured."""
 
+_KEPT = 40
+"""Components whose code stays in the cache: 13 MB each, for most of it is the Python in them."""
+
 _COMPILE_SECONDS = 180
 _NICE = 10
 
@@ -121,6 +124,7 @@ class Runtime:
 
     def _read(self, index: Path, digest: str) -> Compiled:
         modules = json.loads(index.read_text())
+        os.utime(index)  # by this `_prune` knows what is in use
         return Compiled(
             Component.deserialize_file(self.engine, str(index.with_suffix(".component"))),
             {
@@ -171,6 +175,17 @@ def _compile(cache: Path, wasm: bytes) -> None:
     key = _key(hashlib.sha256(wasm).hexdigest())
     _once(cache / f"{key}.component", lambda: Component(engine, outlined.component).serialize())
     _once(cache / f"{key}.json", lambda: json.dumps(modules).encode())
+    _prune(cache)
+
+
+def _prune(cache: Path) -> None:
+    """Remove what was not used for longest; who has it mapped keeps it."""
+    with (cache / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for index in sorted(cache.glob("*.json"), key=lambda file: file.stat().st_mtime)[:-_KEPT]:
+            for file in (index, index.with_suffix(".component")):
+                file.unlink(missing_ok=True)
+                file.with_name(f"{file.name}.lock").unlink(missing_ok=True)
 
 
 def _once(file: Path, make: Callable[[], bytes | bytearray]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import re
 import shutil
@@ -22,7 +23,7 @@ from lab.node.config import Plugin
 from lab.node.hardware import Hardware
 from lab.node.outputs import Buzzer, Fan, Leds
 from lab.node.system import System
-from lab.plugins import guest, host
+from lab.plugins import engine, guest, host
 from lab.plugins.build import build
 from lab.plugins.engine import Runtime
 from lab.plugins.guest import Functions, Limits, record
@@ -446,3 +447,20 @@ async def test_damaged_cache_is_made_again(bench: Bench, tmp_path: Path) -> None
         assert (await runtime.load(wasm)).modules
     finally:
         runtime.close()
+
+
+def test_the_cache_keeps_what_was_used_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "_KEPT", 2)
+    components = [b"\0asm\x0d\0\1\0" + bytes([0, 2, 1, name]) for name in b"abc"]  # empty, but for a name
+    for wasm in components[:2]:
+        engine._compile(tmp_path, wasm)
+    for index in tmp_path.glob("*.json"):
+        os.utime(index, (0, 0))
+    runtime = Runtime(tmp_path)
+    try:
+        asyncio.run(runtime.load(components[0]))
+    finally:
+        runtime.close()
+    engine._compile(tmp_path, components[2])
+    kept = {engine._key(hashlib.sha256(wasm).hexdigest()) for wasm in (components[0], components[2])}
+    assert {file.name.split(".")[0] for file in tmp_path.iterdir() if file.name != "lock"} == kept

@@ -452,15 +452,15 @@ async def test_damaged_cache_is_made_again(bench: Bench, tmp_path: Path) -> None
 def test_the_cache_keeps_what_was_used_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "_KEPT", 2)
     components = [b"\0asm\x0d\0\1\0" + bytes([0, 2, 1, name]) for name in b"abc"]  # empty, but for a name
-    for wasm in components[:2]:
-        engine._compile(tmp_path, wasm)
-    for index in tmp_path.glob("*.json"):
-        os.utime(index, (0, 0))
+    keys = [engine._key(hashlib.sha256(wasm).hexdigest()) for wasm in components]
+    for number in (0, 1):
+        engine._compile(tmp_path, components[number])
+        os.utime(tmp_path / f"{keys[number]}.json", (number, number))
     runtime = Runtime(tmp_path)
     try:
         asyncio.run(runtime.load(components[0]))
     finally:
         runtime.close()
     engine._compile(tmp_path, components[2])
-    kept = {engine._key(hashlib.sha256(wasm).hexdigest()) for wasm in (components[0], components[2])}
-    assert {file.name.split(".")[0] for file in tmp_path.iterdir() if file.name != "lock"} == kept
+    assert {file.stem for file in tmp_path.glob("*.json")} == {keys[0], keys[2]}
+    assert {file.stem for file in tmp_path.glob("*.component")} == {keys[0], keys[2]}

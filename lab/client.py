@@ -29,7 +29,13 @@ _START_SECONDS = 30.0
 
 
 def path(*parts: str) -> str:
-    """Join `parts` to a path of the API, each quoted, so no name can leave its place."""
+    """Join `parts` to a path of the API, each quoted.
+
+    :raises UsageError: one would leave its place: servers take ``%2F`` for the ``/`` it stands for.
+    """
+    for part in parts:
+        if not part or "/" in part:
+            raise UsageError(f"{part!r} cannot be a name", hint="no name is empty or has a / in it")
     return "/api/v1/" + "/".join(quote(part, safe="") for part in parts)
 
 

@@ -593,7 +593,7 @@ def parse(name: str, parameters: Mapping[str, object]) -> Fault:
         first = error.errors(include_url=False)[0]
         key = ".".join(str(step) for step in first["loc"])
         raise UsageError(
-            f"{name}: {key}{': ' if key else ''}{first['msg']}",
+            f"{name}: {key}{': ' if key else ''}{first['msg'].removeprefix('Value error, ')}",
             hint=f"It takes: {', '.join(_words(row) for row in _parameters(kind)) or 'nothing'}.",
         ) from None
 

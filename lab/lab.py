@@ -40,6 +40,7 @@ from lab.events import Event, Events
 from lab.faults import Faults, SensorFail, parse
 from lab.gateway import AppInfo, Config, DeviceInfo, DeviceState, Gateway
 from lab.gateway.rollout import Rollouts
+from lab.gateway.selector import check_labels
 from lab.home import Home
 from lab.packages import Package
 from lab.peripherals import Peripherals
@@ -193,10 +194,11 @@ class Lab:
         :param development: provision them to take unsigned modules too.
         :param labels: what selectors may pick them by, besides labels they have already.
         :param timeout: seconds until all are connected; the build is not counted.
-        :raises UsageError: no such board; the id is taken.
+        :raises UsageError: no such board; the id is taken; what cannot be a label.
         :raises MissingError: this machine lacks what runs or builds the board.
         :raises LabTimeoutError: some are not connected in time; says which, and what each said last.
         """
+        check_labels(labels or {})
         kind = self.board(board)
         if serial is not None:
             kind = boards.with_serial(kind, serial)

@@ -211,7 +211,8 @@ def trust(home: Home, name: str, pem: bytes) -> Path:
     """Have the lab's devices take a publisher's packages, from their next power-on.
 
     :param pem: the public key.
-    :raises LabError: that is none, or there are as many as a device knows.
+    :raises UsageError: that is none.
+    :raises LabError: there are as many as a device knows.
     """
     check_name(name)
     home.create()
@@ -227,6 +228,11 @@ def trust(home: Home, name: str, pem: bytes) -> Path:
     try:
         load_public_key(temporary)
         temporary.replace(file)
+    except LabError:
+        raise UsageError(
+            f"what {name} is to be trusted by is no public key of a publisher: P-256, PEM",
+            hint="it is the .pub.pem beside the key that lab publisher new made",
+        ) from None
     finally:
         temporary.unlink(missing_ok=True)
     return file

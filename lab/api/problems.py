@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -15,6 +16,7 @@ from lab.lab import Json
 
 _STATUS = {ExitCode.FAILED: 409, ExitCode.USAGE: 422, ExitCode.MISSING: 424, ExitCode.TIMEOUT: 504}
 MEDIA = "application/problem+json"
+_CHOICES = re.compile(r"\^\(([\w|]+)\)\$")  # a pattern that lists words
 
 
 class Problem(BaseModel):
@@ -87,7 +89,12 @@ def answer(body: Json, headers: dict[str, str] | None = None) -> JSONResponse:
 
 def words(error: RequestValidationError) -> str:
     """Say what is wrong with a request, and not what was in it."""
-    return "; ".join(f"{'.'.join(map(str, item['loc'][1:]))}: {item['msg']}" for item in error.errors())
+    return "; ".join(f"{'.'.join(map(str, item['loc'][1:]))}: {_message(item)}" for item in error.errors())
+
+
+def _message(item: dict[str, Any]) -> str:
+    choices = _CHOICES.fullmatch(str(item.get("ctx", {}).get("pattern", "")))
+    return f"one of {choices[1].replace('|', ', ')} is allowed" if choices else str(item["msg"])
 
 
 REFUSAL: dict[int | str, dict[str, Any]] = {

@@ -131,7 +131,7 @@ def main() -> None:
     except LabError as error:
         if verbosity.traceback:
             raise
-        talk.print(f"[bold red]error:[/] {_plain(error.message)}", highlight=False)
+        talk.print(f"[bold red]error:[/] {_plain(error.message)}", highlight=False, soft_wrap=True)
         if error.hint:
             talk.print(_plain(error.hint), style="dim", highlight=False, soft_wrap=True)
         sys.exit(error.exit_code)

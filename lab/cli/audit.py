@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import json
 from datetime import datetime
 from typing import Annotated, Any
@@ -13,11 +14,20 @@ from lab.client import Client
 from lab.home import Home
 
 
+class Result(enum.StrEnum):
+    """What came of an action."""
+
+    BEGUN = "begun"
+    DONE = "done"
+    FAILED = "failed"
+    REFUSED = "refused"
+
+
 def audit(
     who: Annotated[str | None, typer.Option(help="Only what this user or token did.")] = None,
     action: Annotated[str | None, typer.Option(help="Only this action, such as deploy.")] = None,
     target: Annotated[str | None, typer.Option(help="Only what was done to this.")] = None,
-    result: Annotated[str | None, typer.Option(help="begun, done, failed or refused.")] = None,
+    result: Annotated[Result | None, typer.Option(help="Only what came to this.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many rows.")] = 50,
     export: Annotated[
         bool, typer.Option("--export", help="Print the whole log, one JSON object a line, the oldest first.")

@@ -41,6 +41,12 @@ def fault(
         rows = faults.known()
         emit({"faults": rows}, as_json, lambda: _show_known(rows))
         return
+    if target is None and clear:
+        raise UsageError("--clear takes a target", hint="lab fault ID [FAULT] --clear")
+    if name is None and duration is not None and not clear:
+        raise UsageError(
+            "--for takes a fault", hint="lab fault ID FAULT --for SECONDS; there are: lab fault --known"
+        )
     client = Client.connect(Home.find())
     if target is None:
         targets = [_GATEWAY, *(device["id"] for device in client.get("devices")["devices"])]

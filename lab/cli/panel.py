@@ -33,6 +33,7 @@ def panel(
     """Show the lab in a browser. The address works once, for two minutes; run it again for another."""
     from lab.panel import vendor
 
+    address = _address(listen) if listen is not None else None
     client = Client.start(Home.find())
     try:
         with spinner() as bar:
@@ -42,8 +43,8 @@ def panel(
         talk.print(f"[yellow]no plots:[/] {error.message}", highlight=False)
     if no_listen:
         client.delete("listener")
-    if listen is not None:
-        _listen(client, listen, tls_certificate, tls_key)
+    if address is not None:
+        _listen(client, *address, tls_certificate, tls_key)
     path = client.post("session", "links")["path"]
     url = f"http://127.0.0.1:{client.address.port}{path}"
     elsewhere = client.get("listener")
@@ -57,16 +58,20 @@ def panel(
         typer.launch(url)
 
 
-def _listen(client: Client, listen: str, certificate: Path | None, key: Path | None) -> None:
+def _address(listen: str) -> tuple[str, int]:
     host, colon, port = listen.rpartition(":")
     if not colon or not port.isdecimal():
         raise UsageError(f"{listen!r} is no address", hint="write HOST:PORT, as 0.0.0.0:8443")
+    return host.strip("[]"), int(port)
+
+
+def _listen(client: Client, host: str, port: int, certificate: Path | None, key: Path | None) -> None:
     client.request(
         "PUT",
         "/api/v1/listener",
         {
-            "host": host.strip("[]"),
-            "port": int(port),
+            "host": host,
+            "port": port,
             "certificate": str(certificate.absolute()) if certificate else "",
             "key": str(key.absolute()) if key else "",
         },

@@ -9,6 +9,7 @@ import typer
 
 from lab.cli._output import AsJson, emit, size, table
 from lab.client import Client
+from lab.errors import UsageError
 from lab.home import Home
 
 
@@ -18,6 +19,8 @@ def versions(
 ) -> None:
     """List the kept versions of an app, the newest first, and how many devices run each."""
     found = Client.connect(Home.find()).get("packages", app=app)
+    if app is not None and not found["packages"]:
+        raise UsageError(f"no version of {app} is kept", hint="see what is: lab versions")
     emit(found, as_json, lambda: _show(found["packages"]))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -9,15 +10,19 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from lab.cli._output import DeviceId, data
+from lab.cli._output import AsJson, DeviceId, data
 from lab.cli.leds import row
 from lab.client import Client
 from lab.home import Home
 
 
-def watch(device: DeviceId) -> None:
-    """Show sensors, LEDs and the buzzer of a device as they change, until Ctrl-C."""
+def watch(device: DeviceId, as_json: AsJson = False) -> None:
+    """Show sensors, LEDs and the buzzer of a device as they change, until Ctrl-C; JSON is a line a change."""
     client = Client.connect(Home.find())
+    if as_json:
+        for parts in client.stream("devices", device, "parts", follow="true"):
+            print(json.dumps(parts), flush=True)
+        return
     with Live(console=data, auto_refresh=False) as live:
         for parts in client.stream("devices", device, "parts", follow="true"):
             live.update(_view(device, parts), refresh=True)

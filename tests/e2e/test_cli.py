@@ -167,6 +167,9 @@ def test_gateway_restart_loses_nothing(lab: Cli, fib: str) -> None:
         (["apps", "nobody"], 1, "no lab runs"),
         (["deploy", "absent.wasm", "--all"], 2, "absent.wasm"),
         (["deploy", "x.wasm"], 2, "--all"),
+        (["fault", "--clear"], 2, "lab fault ID"),
+        (["fault", "device", "--for", "5"], 2, "lab fault --known"),
+        (["audit", "--result", "good"], 2, "refused"),
     ],
 )
 def test_bad_usage_says_what_to_do(lab: Cli, arguments: list[str], code: int, words: str) -> None:
@@ -174,6 +177,42 @@ def test_bad_usage_says_what_to_do(lab: Cli, arguments: list[str], code: int, wo
     assert done.returncode == code, done.stderr
     assert words in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_an_address_that_is_none_starts_no_lab(lab: Cli) -> None:
+    done = lab.run("panel", "--no-open", "--listen", "8443")
+    assert (done.returncode, "HOST:PORT" in done.stderr) == (2, True), done.stderr
+    assert lab.run("ps").stderr.startswith("no lab runs here")
+
+
+def test_parts_are_watched_as_lines_of_json(lab: Cli) -> None:
+    lab.ok("up", "--board", "native", "--name", "device")
+    watch = subprocess.Popen(
+        [LAB, "watch", "device", "--json"], env=lab.environment, stdout=subprocess.PIPE, text=True
+    )
+    assert watch.stdout
+    assert "dht22" in json.loads(watch.stdout.readline())["parts"]
+    lab.ok("sensor", "device", "dht22.temperature=31.5")
+    assert any("31.5" in line for line in watch.stdout)
+    watch.terminate()
+    watch.wait()
+
+
+def test_what_a_lab_refuses_is_said_in_its_words(lab: Cli) -> None:
+    lab.ok("up", "--board", "native", "--name", "device")
+    (lab.folder / "no.pem").write_text("no key")
+    for arguments, words in (
+        (["up", "--board", "native", "--name", "other", "--label", "role=a b"], "'a b' cannot be a label's"),
+        (["down", "device/snapshots/warm"], "cannot be a name"),
+        (["apps", ""], "cannot be a name"),
+        (["fault", "device", "link.drop"], "link.drop: give either rate or next"),
+        (["versions", "alarm"], "no version of alarm is kept"),
+        (["token", "create", "anna", "--role", "king"], "one of viewer, operator, admin is allowed"),
+        (["publisher", "trust", "acme", str(lab.folder / "no.pem")], "is no public key of a publisher"),
+    ):
+        done = lab.run(*arguments)
+        assert (done.returncode, words in done.stderr) == (2, True), done.stderr
+    assert [device["id"] for device in lab.json("ps")["devices"]] == ["device"]
 
 
 def test_a_device_that_cannot_connect_times_out(lab: Cli) -> None:

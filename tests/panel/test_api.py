@@ -272,7 +272,7 @@ def test_who_trusts_a_publisher_is_written_down(lab: Running) -> None:
         problem(client.put("/api/v1/publishers/evil", json=body), 403)
         problem(client.delete("/api/v1/publishers/acme"), 403)
     with lab.client() as client:
-        problem(client.put("/api/v1/publishers/acme", json={"public_key": "none"}), 409)
+        problem(client.put("/api/v1/publishers/acme", json={"public_key": "none"}), 422)
     lab.cli("publisher", "distrust", "acme")
     assert lab.cli("publisher", "distrust", "acme", check=False).returncode == 2
     rows = lab.cli("audit", "--target", "acme", "--json")["rows"]

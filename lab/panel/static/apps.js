@@ -1,8 +1,9 @@
 // The apps of the fleet: which devices have each, in which version and state, and what it takes there.
-import { $, action, api, badge, bytes, content, failed, fill, follow, h, may, operate, quote, table, tone, use } from "/static/core.js";
+import { $, action, api, asker, badge, bytes, content, failed, fill, follow, h, may, operate, quote, renew, table, tone, use } from "/static/core.js";
 
 let packages = [];
 let devices = new Map();
+const cards = h("div", { className: "rollouts" });
 
 /** What an app is now: what its device said last counts while the device is there. */
 const now = (app) => devices.get(app.device) === "connected" ? app.state : devices.get(app.device) ?? "unknown";
@@ -39,17 +40,19 @@ function card({ name, devices: found }) {
       app.memory ? bytes(app.memory) : "–", devices.get(app.device) === "connected" ? use(app) : "–", app.reason || "", buttons(name, app)])));
 }
 
-async function load() {
+const load = asker(async () => {
   const [{ apps }, found, known] = await Promise.all([api("GET", "apps"), api("GET", "packages"), api("GET", "devices")]);
   packages = found.packages;
   devices = new Map(known.devices.map(({ id, state }) => [id, state]));
-  const focused = document.activeElement?.getAttribute("aria-label");
-  fill($("apps"), apps.length ? h("div", { className: "rollouts" }, apps.map(card)) : h("div", { className: "card empty" },
-    h("h2", {}, "No apps yet"), h("p", { className: "muted" }, "Write one from a template, compile it here, and run it on a board."),
-    may("operator") ? h("a", { className: "button", href: "/wizard" }, "New app") : null));
+  const around = ({ name, devices: found }) => found.map((app) => [devices.get(app.device), kept(name, app)?.id]);
+  renew(cards, apps.map((app) => [app, around(app)]), ([app]) => app.name, ([app]) => card(app));
+  if (!apps.length) {
+    fill($("apps"), h("div", { className: "card empty" },
+      h("h2", {}, "No apps yet"), h("p", { className: "muted" }, "Write one from a template, compile it here, and run it on a board."),
+      may("operator") ? h("a", { className: "button", href: "/wizard" }, "New app") : null));
+  } else if (!cards.isConnected) fill($("apps"), cards);
   $("apps").setAttribute("aria-busy", "false");
-  if (focused) document.querySelector(`#apps [aria-label="${CSS.escape(focused)}"]`)?.focus();
-}
+});
 
 let asked = false;
 /** Asks again once, however much happened meanwhile. */
@@ -61,11 +64,9 @@ async function soon() {
   await load();
 }
 
-try { await load(); } catch (error) { failed(error); $("apps").setAttribute("aria-busy", "false"); }
 follow({
-  again: load,
+  load,
   event: (event) => {
-    document.dispatchEvent(new CustomEvent("lab-event", { detail: event }));
     if (["app.state", "app.use"].includes(event.kind) || (event.kind.startsWith("device.") && event.kind !== "device.heartbeat")) soon().catch(failed);
   },
 }, { devices: false });

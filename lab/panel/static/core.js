@@ -94,34 +94,54 @@ export async function operate(path, body, step) {
 
 export const quote = encodeURIComponent;
 
+/**
+ * Returns a function that does `work`, never twice at a time: asked for meanwhile, it is done once more. So what is
+ * drawn last was asked for last, however long each answer takes.
+ */
+export function asker(work) {
+  let running = null, again = false;
+  const run = async () => {
+    try {
+      do { again = false; await work(); } while (again);
+    } finally { running = null; }
+  };
+  return () => {
+    again = running !== null;
+    return running ??= run();
+  };
+}
 
 /**
- * Follows the lab. `on` has a function for each kind of frame: event, device, parts, sample; and `again`, which
- * asks for what no event tells, once the lab is back after it was away.
+ * Follows the lab. `on` has a function for each kind of frame: event, device, parts, sample; and `load`, which asks for
+ * what there is whenever the stream begins. What happens meanwhile comes after it: nothing is missed between the two, and
+ * nothing that is newer is drawn over.
  */
 export function follow(on, options = {}) {
   let last = null;
   let pause = 250;
   let away = false;
+  let turn = Promise.resolve();
+  const take = async (frames) => {
+    for (const frame of frames) {
+      if ("hello" in frame) {
+        last ??= frame.hello;
+        pause = 250;
+        away = false;
+        await Promise.resolve(on.load?.()).catch(failed);
+        document.dispatchEvent(new CustomEvent("live", { detail: !away }));
+      } else if (frame.event) {
+        last = frame.event.sequence;
+        document.dispatchEvent(new CustomEvent("lab-event", { detail: frame.event }));
+      }
+      for (const [kind, value] of Object.entries(frame)) on[kind]?.(value);
+    }
+  };
   const begin = () => {
     const query = new URLSearchParams(options);
     if (last !== null) query.set("since", last);
     const scheme = location.protocol === "https:" ? "wss" : "ws";
     const socket = new WebSocket(`${scheme}://${location.host}/api/v1/stream?${query}`);
-    socket.onmessage = (message) => {
-      for (const frame of JSON.parse(message.data)) {
-        if ("hello" in frame) {
-          last ??= frame.hello;
-          pause = 250;
-          document.dispatchEvent(new CustomEvent("live", { detail: true }));
-          if (away) Promise.resolve(on.again?.()).catch(failed);
-          away = false;
-        } else if (frame.event) {
-          last = frame.event.sequence;
-        }
-        for (const [kind, value] of Object.entries(frame)) on[kind]?.(value);
-      }
-    };
+    socket.onmessage = (message) => { turn = turn.then(() => take(JSON.parse(message.data))).catch(failed); };
     socket.onclose = ({ code }) => {
       document.dispatchEvent(new CustomEvent("live", { detail: false }));
       if (code === WITHDRAWN) { location.assign("/login"); return; }
@@ -190,6 +210,37 @@ export function table(label, heads, rows) {
     h("tbody", {}, rows.map((cells) => h("tr", {}, shown.map((at) => h("td", { "data-head": heads[at] }, cells[at])))))));
 }
 
+const drawn = new WeakMap(); // element: what it shows, as JSON
+const CONTROLS = "a, button, input, select, summary, [tabindex]";
+const controls = (element) => [...(element.matches(CONTROLS) ? [element] : []), ...element.querySelectorAll(CONTROLS)];
+
+/**
+ * Has an element show `items`, each under its key, made by `make` where it is new or not as it was. What has not changed
+ * stays: no click is lost between press and release. The focus stays at its place.
+ */
+export function renew(place, items, key, make) {
+  const before = new Map([...place.children].map((element) => [element.dataset.key, element]));
+  let at = place.firstElementChild;
+  for (const item of items) {
+    const name = key(item), state = JSON.stringify(item);
+    let element = before.get(name);
+    before.delete(name);
+    if (!element || drawn.get(element) !== state) {
+      const made = make(item);
+      made.dataset.key = name;
+      drawn.set(made, state);
+      if (element === at) at = made;
+      const focus = element ? controls(element).indexOf(document.activeElement) : -1;
+      element?.replaceWith(made);
+      controls(made)[focus]?.focus();
+      element = made;
+    }
+    if (element === at) at = at.nextElementSibling;
+    else place.insertBefore(element, at);
+  }
+  before.forEach((element) => element.remove());
+}
+
 /** A share of something, as a bar with words. */
 export const meter = (words, figures, share) => h("div", { className: "meter" },
   h("span", {}, h("span", {}, words), h("span", {}, figures)),
@@ -200,6 +251,9 @@ export const use = (app) => app.peak === null ? h("span", { className: "muted" }
   : meter(`${app.peak.toLocaleString()} of ${app.budget.toLocaleString()}`, percent(app.peak / app.budget), app.peak / app.budget);
 const percent = (share) => `${share > 0 && share < .001 ? "< 0.1" : (share * 100).toFixed(1)} %`;
 export const ago = (seconds) => seconds < 100 ? `${Math.max(0, Math.round(seconds))} s` : seconds < 6000 ? `${Math.round(seconds / 60)} min` : seconds < 172800 ? `${(seconds / 3600).toFixed(1)} h` : `${Math.round(seconds / 86400)} days`;
+
+/** A fault with its parameters, as `lab fault` takes them. */
+export const faultWords = ({ fault, parameters }) => [fault, ...Object.entries(parameters).map(([name, value]) => `${name}=${value}`)].join(" ");
 
 /** Events that come all the time and are shown as figures, not as something that happened. */
 export const REPORTS = ["device.heartbeat", "app.use"];
@@ -220,6 +274,10 @@ export function tell(event) {
     case "app.use": return ["", `${app} took ${data.instructions} instructions, ${data.peak} of ${data.budget} in one call`];
     case "app.event": return ["", `${app} published ${data.topic}${data.text ? `: ${data.text}` : ""}`];
     case "app.not-restored": return ["bad", `${app} did not come back: ${data.reason}`];
+    case "fault.set": return ["warn", `fault ${faultWords(data)}${data.duration ? ` for ${data.duration} s` : ""}`];
+    case "fault.cleared": return ["ok", `fault ${faultWords(data)} cleared: ${data.why}`];
+    case "snapshot.saved": return ["", `saved as snapshot ${data.snapshot}`];
+    case "snapshot.loaded": return ["warn", `is as snapshot ${data.snapshot} has it`];
     case "alert.raised": return ["bad", `alert: ${data.text}`];
     case "alert.cleared": return ["ok", `alert cleared: ${data.text}`];
     case "gateway.refused": return ["bad", `refused: ${data.reason}`];

@@ -1,11 +1,15 @@
 // One board: its picture, its sensors, its apps, what it says.
-import { $, action, ago, api, appName, asEvent, badge, bytes, clock, day, failed, fill, follow, h, isPackage, may, number, operate, plot, quote, REPORTS, submit, table, tell, tone, use } from "/static/core.js";
+import { $, action, ago, api, appName, asEvent, asker, badge, bytes, clock, day, failed, fill, follow, h, isPackage, may, number, operate, plot, quote, renew, REPORTS, submit, table, tell, tone, use } from "/static/core.js";
 import { Board } from "/static/board.js";
+import { faults } from "/static/faults.js";
 import { signer } from "/static/sign.js";
+import { snapshots } from "/static/snapshots.js";
 
 const id = $("device").dataset.device;
 const base = `devices/${quote(id)}`;
 const board = new Board($("board"));
+const wrong = faults(id);
+const loadSnapshots = snapshots(id);
 let device = null;
 
 // -- what it is
@@ -24,19 +28,18 @@ function show(next) {
     $("pause").textContent = device.state === "paused" ? "Resume" : "Pause";
   }
   board.power(powered, device.board);
-  showApps(device.apps ?? []);
+  renew($("apps"), [device.apps ?? []], () => "apps", apps);
+  wrong.device(device);
+  if (powered && !line && may("operator")) listen();
 }
 
-function showApps(apps) {
-  if (!apps.length) {
-    fill($("apps"), h("p", { className: "muted" }, "No app runs here. ", h("a", { href: "/wizard" }, "Write one"), "."));
-    return;
-  }
-  fill($("apps"), table("Apps", ["App", "State", "Module", "Memory", "Instructions of one call, at most", "In all", "Why", ""], apps.map((app) => [
+function apps(found) {
+  if (!found.length) return h("p", { className: "muted" }, "No app runs here. ", h("a", { href: "/wizard" }, "Write one"), ".");
+  return table("Apps", ["App", "State", "Module", "Memory", "Instructions of one call, at most", "In all", "Why", ""], found.map((app) => [
     [h("strong", {}, app.name), app.version ? h("span", { className: "muted small" }, ` ${app.version}`) : null],
     badge(app.state), bytes(app.size), bytes(app.memory), use(app), app.instructions === null ? "" : app.instructions.toLocaleString(), app.reason || "",
     may("operator") ? h("button", { type: "button", className: "small", "aria-label": `Stop ${app.name}`, onclick: () => stop(app.name) }, "Stop") : "",
-  ])));
+  ]));
 }
 
 // -- facts
@@ -71,7 +74,7 @@ action($("pause"), () => api("POST", `${base}/${device.state === "paused" ? "res
 action($("reset"), () => api("POST", `${base}/reset`));
 action($("off"), () => api("DELETE", base).then(refresh));
 
-const refresh = async () => show(await api("GET", base));
+const refresh = asker(async () => show(await api("GET", base)));
 
 // -- sensors, as sliders in physical units
 
@@ -81,6 +84,7 @@ const controls = new Map();
 
 function showParts({ parts, quantities }) {
   board.show(parts, quantities);
+  wrong.parts(Object.keys(parts));
   const shape = JSON.stringify([Object.keys(parts), quantities.map((quantity) => quantity.name)]);
   if ($("sensors").dataset.shape !== shape) build(parts, quantities, shape);
   for (const quantity of quantities) {
@@ -108,7 +112,7 @@ function build(parts, quantities, shape) {
   const sections = Object.entries(parts).filter(([name]) => quantities.some((quantity) => quantity.name.startsWith(`${name}.`))).map(([name, part]) => {
     const own = quantities.filter((quantity) => quantity.name.startsWith(`${name}.`));
     const faults = part.faults ?? ["none", "nack", "stuck", "unplugged", "bad-checksum"];
-    const fault = h("select", { "data-fault": name, "aria-label": `Fault of ${name}`, disabled: !may("operator"), onchange: (event) => set(`${name}.fault`, event.target.value).then(() => api("GET", `${base}/parts`)).then(showParts).catch(failed) },
+    const fault = h("select", { "data-fault": name, "aria-label": `Fault of ${name}`, disabled: !may("operator"), onchange: (event) => set(`${name}.fault`, event.target.value) },
       faults.map((each) => h("option", { value: each }, FAULTS[each] ?? each)));
     fault.value = part.fault;
     return h("section", { className: "sensor", "aria-label": name },
@@ -220,7 +224,7 @@ function listen() {
     while (out.childNodes.length > 2000) out.firstChild.remove();
     if (below) out.scrollTop = out.scrollHeight;
   };
-  line.onclose = () => { line = null; };
+  line.onclose = () => { line = null; }; // the next word of the device opens it again
 }
 submit($("console-form"), async () => {
   if (line?.readyState !== WebSocket.OPEN) throw new Error("the console is closed: the board is off");
@@ -232,9 +236,11 @@ submit($("console-form"), async () => {
 
 const drop = $("drop");
 const sign = signer($("key"), $("key-status"));
-async function flash(file) {
+let sending = Promise.resolve();
+/** Sends a file when those before it are through: what is said of it is not mixed up with theirs. */
+const flash = (file) => { if (file) sending = sending.then(() => send(file)); };
+async function send(file) {
   const status = $("drop-status"), bar = $("drop-progress");
-  if (!file) return;
   const packed = isPackage(file), name = appName(file);
   bar.hidden = false; bar.value = 0;
   status.className = ""; status.textContent = `Sending ${file.name} (${bytes(file.size)})…`;
@@ -260,23 +266,34 @@ $("module")?.addEventListener("change", (event) => { flash(event.target.files[0]
 
 // The one certificate whose name comes after all names before this device's.
 const before = `${id.slice(0, -1)}${String.fromCharCode(id.charCodeAt(id.length - 1) - 1)}\uffff`;
-try {
-  const [, history, issued] = await Promise.all([refresh(), api("GET", `${base}/history`), api("GET", `certificates?limit=1&after=${quote(before)}`)]);
-  past = history;
+let noted = null, added = 0; // the newest of the events that were before this page
+async function load() {
+  const first = noted === null;
+  const [issued, history, logged] = await Promise.all([
+    api("GET", `certificates?limit=1&after=${quote(before)}`),
+    first ? api("GET", `${base}/history`) : null,
+    first ? api("GET", `logs?device=${quote(id)}&limit=200`) : null,
+    loadSnapshots(),
+  ]);
   certificate = issued.certificates.find((each) => each.device === id) ?? null;
-  past.events.forEach(note);
-  showFacts();
+  if (first) {
+    past = history;
+    past.events.forEach(note);
+    logged.lines.reverse().map(asEvent).forEach(addEvent);
+    noted = past.events.at(-1)?.sequence ?? 0;
+    added = logged.lines.at(-1)?.sequence ?? 0;
+  }
+  await refresh();
   if (device.state !== "off") showParts(await api("GET", `${base}/parts`).catch(() => ({ parts: {}, quantities: [] })));
-  const { lines } = await api("GET", `logs?device=${quote(id)}&limit=200`);
-  lines.reverse().map(asEvent).forEach(addEvent);
-} catch (error) { failed(error); }
-if (may("operator") && device?.pid !== null) listen();
+}
 follow({
-  again: refresh,
-  device: (next) => { if (next.id === id) { const was = device?.state; show(next); if (may("operator") && next.state === "connected" && was !== "connected" && !line) listen(); } },
+  load,
+  device: (next) => { if (next.id === id) show(next); },
   parts: showParts,
   event: (event) => {
-    document.dispatchEvent(new CustomEvent("lab-event", { detail: event }));
-    if (event.device === id) { note(event); addEvent(event); }
+    if (event.device !== id) return;
+    if (event.sequence > noted) note(event);
+    if (event.sequence > added) addEvent(event);
+    if (event.kind.startsWith("snapshot.")) loadSnapshots().catch(failed);
   },
 }, { watch: id });

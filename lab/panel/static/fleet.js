@@ -1,9 +1,10 @@
 // Every device, live.
-import { $, api, action, badge, bytes, failed, fill, follow, h, may, meter, operate, quote, submit } from "/static/core.js";
+import { $, api, action, badge, bytes, failed, faultWords, fill, follow, h, may, meter, operate, quote, renew, submit } from "/static/core.js";
 
 const devices = new Map();
 const strips = new Map();
 const WATCHED = 16;
+const cards = h("div", { className: "fleet" });
 let boards = [];
 
 const lit = ([red, green, blue]) => `rgb(${red} ${green} ${blue})`;
@@ -26,7 +27,8 @@ function card(device) {
     device.state === "connected" && device.memory ? meter("app memory", `${bytes(device.memory - device.memory_free)} of ${bytes(device.memory)}`, 1 - device.memory_free / device.memory) : null,
     h("div", { className: "chips" }, apps.length
       ? apps.map((app) => h("span", { className: `chip ${app.state === "failed" ? "bad" : ""}` }, `${app.name}${app.state === "running" ? "" : ` (${app.state})`}`))
-      : h("span", { className: "muted small" }, "no apps")));
+      : h("span", { className: "muted small" }, "no apps"),
+    (device.faults ?? []).map((fault) => h("span", { className: "chip bad", title: faultWords(fault) }, fault.fault))));
 }
 
 const blank = () => h("div", { className: "card empty" },
@@ -51,10 +53,10 @@ function draw() {
     $("tools").hidden = all.length < 6;
     const wanted = $("filter").value.trim().toLowerCase();
     const shown = wanted ? all.filter((device) => [device.id, device.board, device.engine, device.state, ...(device.apps ?? []).map((app) => app.name)].join(" ").toLowerCase().includes(wanted)) : all;
-    const focused = document.activeElement?.dataset?.device;
-    fill($("fleet"), !all.length ? blank() : shown.length ? h("div", { className: "fleet" }, shown.map(card)) : h("div", { className: "card empty slim" }, h("p", { className: "muted" }, `No device matches “${wanted}”.`)));
+    renew(cards, shown.map((device) => [device, strips.get(device.id)]), ([device]) => device.id, ([device]) => card(device));
+    if (!shown.length) fill($("fleet"), !all.length ? blank() : h("div", { className: "card empty slim" }, h("p", { className: "muted" }, `No device matches “${wanted}”.`)));
+    else if (!cards.isConnected) fill($("fleet"), cards);
     $("fleet").setAttribute("aria-busy", "false");
-    if (focused) document.querySelector(`[data-device="${CSS.escape(focused)}"]`)?.focus();
   });
 }
 $("filter").addEventListener("input", draw);
@@ -79,10 +81,10 @@ const about = () => {
   $("boot-about").textContent = board ? `${board.title}. ${board.cpu || board.engine}${board.parts.length ? `, with ${board.parts.map((part) => part.name).join(", ")}` : ""}.` : "";
 };
 action($("boot"), async () => {
+  $("boot-progress").textContent = "";
   boards = (await api("GET", "boards")).boards.filter((board) => board.engine !== "serial");
   fill($("boot-board"), boards.map((board) => h("option", { value: board.name }, board.name)));
   $("boot-board").value = boards.some((board) => board.name === "mps2-an385") ? "mps2-an385" : boards[0]?.name;
-  $("boot-progress").textContent = "";
   about();
   dialog.showModal();
 });
@@ -90,9 +92,11 @@ $("boot-board").addEventListener("change", about);
 $("boot-cancel").addEventListener("click", () => dialog.close());
 submit($("boot-form"), async () => {
   const name = $("boot-name").value.trim();
+  let left = false; // who does not wait, and asks for it anew, has the dialog of that
+  dialog.addEventListener("close", () => { left = true; }, { once: true });
   await operate("devices", { board: $("boot-board").value, count: Number($("boot-count").value), name: name || null, development: $("boot-development").checked },
-    (progress) => { $("boot-progress").textContent = progress.text; });
-  dialog.close();
+    (progress) => { if (!left) $("boot-progress").textContent = progress.text; });
+  if (!left) dialog.close();
 });
 
 // -- begin, now that every button works
@@ -103,10 +107,5 @@ async function load() {
   found.devices.forEach(take);
   draw();
 }
-try { await load(); } catch (error) { failed(error); }
-follow({
-  device: take,
-  again: load,
-  parts: takeParts,
-  event: (event) => document.dispatchEvent(new CustomEvent("lab-event", { detail: event })),
-}, { watch: [...devices.keys()].slice(0, WATCHED).join(",") });
+try { await load(); } catch (error) { failed(error); } // which of them are watched
+follow({ load, device: take, parts: takeParts }, { watch: [...devices.keys()].slice(0, WATCHED).join(",") });

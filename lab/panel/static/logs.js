@@ -1,10 +1,11 @@
 // One query over all that was said.
-import { $, api, asEvent, clock, failed, fill, h, short, submit, tell } from "/static/core.js";
+import { $, action, api, asEvent, clock, failed, fill, h, short, submit, tell } from "/static/core.js";
 
 const form = $("query");
 const wanted = new URLSearchParams(location.search);
 for (const field of form.elements) if (field.name && wanted.has(field.name)) field.value = wanted.get(field.name);
 let next = null;
+let asked = 0;
 
 function row(line) {
   const [, words, whole] = tell(asEvent(line));
@@ -21,7 +22,9 @@ async function find(more = false) {
   const query = new URLSearchParams([...new FormData(form)].filter(([, value]) => value));
   history.replaceState(null, "", query.size ? `?${query}` : location.pathname);
   if (more) query.set("before", next);
+  const mine = asked += 1;
   const found = await api("GET", `logs?${query}`);
+  if (mine !== asked) return; // something else was asked for meanwhile
   next = found.next;
   $("older").hidden = next === null;
   $("lines").setAttribute("aria-busy", "false");
@@ -30,6 +33,6 @@ async function find(more = false) {
   else fill($("lines"), rows.length ? h("div", { className: "card lines" }, rows) : h("div", { className: "card empty slim" }, h("p", {}, "Nothing like that was said."), h("p", { className: "muted small" }, "Fewer words or another level may find more.")));
 }
 submit(form, () => find());
-$("older").addEventListener("click", () => find(true).catch(failed));
+action($("older"), () => find(true));
 find().catch(failed);
 api("GET", "devices").then(({ devices }) => fill($("devices"), devices.map((device) => h("option", { value: device.id }))), failed);

@@ -1,9 +1,12 @@
 // Rollouts, with the progress of every device, and two versions side by side.
-import { $, action, api, appName, badge, bytes, clock, failed, fill, follow, h, isPackage, may, number, quote, submit, table } from "/static/core.js";
+import { $, action, api, appName, asker, badge, bytes, clock, content, day, fill, follow, failed, h, isPackage, may, number, quote, renew, submit, table } from "/static/core.js";
 import { signer } from "/static/sign.js";
 
 const TONES = { confirmed: "ok", transferring: "warn", trial: "warn", "rolled-back": "bad", failed: "bad" };
+const OVER = ["done", "failed", "aborted"];
+const touched = (state) => !["pending", "aborted"].includes(state); // whether a rollout has changed a device of that state
 const rollouts = new Map();
+const cards = h("div", { className: "rollouts" });
 let packages = new Map();
 
 function bar(counts, total) {
@@ -37,7 +40,13 @@ function arm(name, figures) {
 
 function act(id, what, words, className = "") {
   const button = h("button", { type: "button", className: `small ${className}`, "aria-label": `${words} rollout ${id}` }, words);
-  action(button, () => api("POST", `rollouts/${id}/${what}`).then(take));
+  action(button, async () => { await api("POST", `rollouts/${id}/${what}`); await refresh(id); });
+  return button;
+}
+
+function back(id) {
+  const button = h("button", { type: "button", className: "small", "aria-label": `Roll back rollout ${id}` }, "Roll back");
+  action(button, () => askBack(id));
   return button;
 }
 
@@ -46,11 +55,12 @@ function card(rollout) {
   return h("section", { className: "card rollout", "aria-label": `Rollout ${id}`, "data-rollout": id },
     h("div", { className: "head" },
       h("div", {}, h("h2", {}, `#${id} · ${rollout.app} `, badge(state)),
-        h("p", { className: "muted small" }, [`${version(rollout.package)}${rollout.other ? ` against ${version(rollout.other)}` : ""}`, rollout.created && `begun ${clock(rollout.created)}`, rollout.created_by && `by ${rollout.created_by}`].filter(Boolean).join(" · "))),
+        h("p", { className: "muted small" }, [`${version(rollout.package)}${rollout.other ? ` against ${version(rollout.other)}` : ""}`, rollout.created && `begun ${clock(rollout.created)}`, rollout.created_by && `by ${rollout.created_by}`, rollout.rollback_of && `takes back #${rollout.rollback_of}`].filter(Boolean).join(" · "))),
       may("operator") ? h("div", { className: "row" },
         state === "running" ? act(id, "pause", "Pause") : null,
         state === "paused" ? act(id, "resume", "Resume") : null,
-        ["running", "paused"].includes(state) ? act(id, "abort", "Abort", "danger") : null) : null),
+        ["running", "paused"].includes(state) ? act(id, "abort", "Abort", "danger") : null,
+        OVER.includes(state) && Object.keys(rollout.counts).some(touched) ? back(id) : null) : null),
     rollout.reason ? h("p", { className: `notice ${["paused", "failed"].includes(state) ? "bad" : ""}` }, rollout.reason) : null,
     h("div", {}, bar(rollout.counts, rollout.total)),
     rollout.arms?.b ? h("div", { className: "arms" }, Object.entries(rollout.arms).map(([name, figures]) => arm(name, figures))) : null,
@@ -66,7 +76,8 @@ function card(rollout) {
 function draw() {
   const all = [...rollouts.values()].sort((a, b) => b.id - a.id);
   const closed = new Map([...document.querySelectorAll("[data-rollout] details")].map((each) => [each.closest("[data-rollout]").dataset.rollout, each.open]));
-  fill($("rollouts"), all.length ? h("div", { className: "rollouts" }, all.map(card)) : h("div", { className: "card empty" },
+  renew(cards, all.map((rollout) => [rollout, version(rollout.package), rollout.other && version(rollout.other)]), ([{ id }]) => String(id), ([rollout]) => card(rollout));
+  if (all.length) { if (!cards.isConnected) fill($("rollouts"), cards); } else fill($("rollouts"), h("div", { className: "card empty" },
     h("h2", {}, "No rollout yet"),
     h("p", { className: "muted" }, "A rollout brings a version to many boards: first to a canary, then batch by batch, and it pauses by itself when too many fail."),
     h("p", { className: "muted small" }, "From a shell: ", h("code", {}, "lab rollout start APP --canary 1"))));
@@ -76,17 +87,21 @@ function draw() {
 
 function take(rollout) { rollouts.set(rollout.id, rollout); draw(); }
 
-const asked = new Set();
-/** Asks for a rollout once, however many of its devices moved meanwhile. */
-async function refresh(id) {
-  if (asked.has(id)) return;
-  asked.add(id);
-  await new Promise((done) => { setTimeout(done, 150); });
-  asked.delete(id);
-  take(await api("GET", `rollouts/${id}`));
+const askers = new Map();
+/** Asks for a rollout, not once for each of its devices that moved meanwhile. */
+function refresh(id) {
+  if (!askers.has(id)) {
+    askers.set(id, asker(async () => {
+      await new Promise((done) => { setTimeout(done, 150); });
+      const rollout = await api("GET", `rollouts/${id}`);
+      if ([rollout.package, rollout.other].some((each) => each && !packages.has(each))) await loadPackages();
+      take(rollout);
+    }));
+  }
+  return askers.get(id)();
 }
 
-async function loadPackages() { packages = new Map((await api("GET", "packages")).packages.map((each) => [each.id, each])); }
+const loadPackages = asker(async () => { packages = new Map((await api("GET", "packages")).packages.map((each) => [each.id, each])); });
 
 // -- beginning one
 
@@ -127,7 +142,52 @@ submit($("start-form"), async () => {
     batch: value("r-batch"), canary: value("r-canary"), max_failures: value("r-failures"), split: value("r-split"),
   }, { "Idempotency-Key": crypto.randomUUID?.() ?? String(Math.random()) });
   dialog.close();
-  await loadPackages();
+  await refresh(begun.id);
+});
+
+// -- taking one back
+
+const backDialog = $("back-dialog");
+const signAgain = signer($("b-key"), $("b-key-status"));
+let leaving = null; // the rollout that is taken back
+
+const changed = (rollout) => rollout.devices.filter((each) => touched(each.state));
+
+/** Asks to which version the devices of a rollout go back, and for the key of a version that was signed. */
+async function askBack(id) {
+  const [rollout] = await Promise.all([api("GET", `rollouts/${id}`), loadPackages()]);
+  if (backDialog.open) return; // another was asked for meanwhile
+  leaving = rollout;
+  const devices = changed(rollout);
+  const before = new Set(devices.map((each) => each.previous));
+  const [last] = before;
+  const known = before.size === 1 && packages.has(last);
+  const ran = [...before].some((each) => each !== null) ? "different versions" : "no version the lab has kept";
+  const others = [...packages.values()].filter((each) => each.name === rollout.app && !(known && each.id === last));
+  const option = (each, words = "") => h("option", { value: each.id }, `${version(each.id)} · ${each.signed ? `number ${each.sequence}` : "unsigned"}, kept ${day(each.created)}${words}`);
+  $("back-title").textContent = `Roll back rollout #${rollout.id}`;
+  $("back-about").textContent = `${devices.length === 1 ? `${devices[0].device} leaves` : `${devices.length} devices leave`} ${version(rollout.package)}. ${known ? "" : `Before it, they ran ${ran} of ${rollout.app}: choose one.`}`;
+  fill($("b-version"), known ? option(packages.get(last), ", which they ran before") : h("option", { value: "" }, "choose a version"), others.map((each) => option(each)));
+  asksForKey();
+  backDialog.showModal();
+}
+/** Shows that a version has to be signed anew. */
+function asksForKey() {
+  $("b-signing").hidden = !packages.get($("b-version").value)?.signed;
+  $("b-key").required = !$("b-signing").hidden;
+}
+$("b-version")?.addEventListener("change", asksForKey);
+$("back-cancel")?.addEventListener("click", () => backDialog.close());
+submit($("back-form"), async () => {
+  const rollout = leaving, old = packages.get($("b-version").value), devices = changed(rollout).map((each) => each.device);
+  const kept = await content(`packages/${old.id}`);
+  const newest = Math.max(...[...packages.values()].filter((each) => each.name === old.name).map((each) => each.sequence ?? 0));
+  const sent = old.signed ? await api("POST", "packages", await signAgain.again(kept, newest)) : old;
+  const begun = await api("POST", "rollouts", {
+    package: sent.id, devices, batch: rollout.batch, rollback_of: rollout.id,
+    max_failures: devices.length, // it is the way out: it stops for nobody
+  }, { "Idempotency-Key": crypto.randomUUID?.() ?? String(Math.random()) });
+  backDialog.close();
   await refresh(begun.id);
 });
 
@@ -136,15 +196,11 @@ submit($("start-form"), async () => {
 async function load() {
   await loadPackages();
   const found = (await api("GET", "rollouts")).rollouts;
-  for (const rollout of found) rollouts.set(rollout.id, rollout);
+  for (const rollout of found) rollouts.set(rollout.id, { ...rollouts.get(rollout.id), ...rollout });
   draw();
-  await Promise.all(found.slice(0, 10).map(({ id }) => api("GET", `rollouts/${id}`).then(take)));
+  await Promise.all(found.slice(0, 10).map(({ id }) => refresh(id)));
 }
-try { await load(); } catch (error) { failed(error); $("rollouts").setAttribute("aria-busy", "false"); }
 follow({
-  again: load,
-  event: (event) => {
-    document.dispatchEvent(new CustomEvent("lab-event", { detail: event }));
-    if (event.kind.startsWith("rollout.")) loadPackages().then(() => refresh(event.data.rollout)).catch(failed);
-  },
+  load,
+  event: (event) => { if (event.kind.startsWith("rollout.")) refresh(event.data.rollout).catch(failed); },
 }, { devices: false });

@@ -1,5 +1,5 @@
 // The frame of every page: menu, theme, whether the lab is there, how many alerts stand.
-import { $, api, action, failed, follow, may, toast } from "/static/core.js";
+import { $, api, action, asker, failed, follow, may, toast } from "/static/core.js";
 
 const root = document.documentElement;
 const dark = () => (root.dataset.theme ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
@@ -34,13 +34,13 @@ document.addEventListener("live", (event) => {
   if (event.detail) countAlerts().catch(failed);
 });
 
-async function countAlerts() {
+const countAlerts = asker(async () => {
   const { alerts } = await api("GET", "alerts");
   const count = $("alert-count");
   count.hidden = !alerts.length;
   count.textContent = alerts.length;
   count.setAttribute("aria-label", `${alerts.length} alerts`);
-}
+});
 document.addEventListener("lab-event", ({ detail }) => {
   if (!detail.kind.startsWith("alert.")) return;
   countAlerts().catch(failed);
@@ -48,5 +48,5 @@ document.addEventListener("lab-event", ({ detail }) => {
 });
 // A page that follows the lab itself passes events on; the others follow it here.
 if (!document.querySelector("script[data-follows]")) {
-  follow({ event: (event) => document.dispatchEvent(new CustomEvent("lab-event", { detail: event })) }, { devices: false });
+  follow({}, { devices: false });
 }

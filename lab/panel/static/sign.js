@@ -72,7 +72,7 @@ function encode(value) {
   return join(head(5, value.size), ...[...value].flat().map(encode));
 }
 
-/** What one item holds, if that is what manifests are made of: numbers, texts, lists, maps. */
+/** What items, one after the other, hold, if that is what packages are made of: numbers, bytes, texts, lists, maps; tags are left out. */
 function decode(content) {
   const view = new DataView(content.buffer, content.byteOffset, content.length); // throws beyond its end
   let at = 0;
@@ -87,16 +87,20 @@ function decode(content) {
     const first = view.getUint8(at++), count = length(first & 0x1f);
     switch (first >> 5) {
       case 0: return count;
+      case 1: return -1 - count;
+      case 2: at += count; if (at > content.length) throw new RangeError("cut off"); return content.slice(at - count, at);
       case 3: at += count; return new TextDecoder("utf-8", { fatal: true }).decode(content.subarray(at - count, at));
       case 4: return collect(count, item);
       case 5: return new Map(collect(count, () => [item(), item()]));
-      default: throw new TypeError("not of a manifest");
+      case 6: return item();
+      default: throw new TypeError("not of a package");
     }
   };
   const collect = (count, make) => { const made = []; while (made.length < count) made.push(make()); return made; };
-  const value = item();
-  if (at !== content.length) throw new RangeError("something follows, or is missing");
-  return value;
+  const items = [];
+  while (at < content.length) items.push(item());
+  if (at !== content.length) throw new RangeError("something is missing");
+  return items;
 }
 
 // -- modules
@@ -125,7 +129,8 @@ function manifest(module, name) {
   const section = customSection(module, "lab:manifest");
   if (!section) return new Map([[0, 1], [1, HARMLESS], [2, []], [3, 0], [4, 0]]);
   try {
-    const asked = decode(section);
+    const [asked, ...more] = decode(section);
+    if (more.length) throw new RangeError("something follows");
     return new Map([0, 1, 2, 3, 4].map((key) => {
       if (!asked.has(key)) throw new TypeError("incomplete");
       return [key, asked.get(key)];
@@ -138,36 +143,53 @@ function manifest(module, name) {
 // -- packages
 
 let last = 0;
-/** Orders versions: Unix time in seconds, or one more than was used last. */
-const nextSequence = () => { last = Math.max(Math.floor(Date.now() / 1000), last + 1); return last; };
+/** Orders versions: Unix time in seconds, or one more than was used last, here or (`above`) elsewhere. */
+const nextSequence = (above = 0) => { last = Math.max(Math.floor(Date.now() / 1000), last + 1, above + 1); return last; };
 
 /** Makes a package of a module: COSE_Sign1 (RFC 9052, section 4.2) of what is claimed of it, then the module. */
 export async function sign(publisher, name, module, version = "") {
-  const claims = encode(new Map([
+  return seal(publisher, new Map([
     [0, 1], [1, name], [2, version], [3, nextSequence()], [4, VENDOR], [5, []], [6, module.length],
     [7, await sha256(module)], [8, manifest(module, name)], [9, TRIAL_POLLS], [10, TRIAL_TIME],
-  ]));
+  ]), module);
+}
+
+/** Makes a package anew as the newest version, above number `above`: how an older one gets past devices that only go up. */
+export async function signAgain(publisher, content, above) {
+  const [[, , claims], module] = decode(content);
+  const [claimed] = decode(claims);
+  return seal(publisher, claimed.set(3, nextSequence(above)), module);
+}
+
+async function seal(publisher, what, module) {
+  const claims = encode(what);
   const protectedHeader = encode(new Map([[1, -7], [4, publisher.id]]));
   const toBeSigned = encode(["Signature1", protectedHeader, new Uint8Array(), claims]); // RFC 9052, section 4.4
   const signature = new Uint8Array(await crypto.subtle.sign(ES256, publisher.key, toBeSigned));
   return join([0xd2], encode([protectedHeader, new Map(), claims, signature]), encode(module));
 }
 
-/** Has a file input take a publisher's key. Returns what signs a module with it, or leaves it as it is if there is none. */
+/**
+ * Has a file input take a publisher's key. Returns what signs a module with it, or leaves it as it is if there is none;
+ * its `again` signs a package anew.
+ */
 export function signer(input, note) {
   let publisher = Promise.resolve(null);
   input?.addEventListener("change", async () => {
     const [file] = input.files;
-    publisher = file ? readKey(file) : Promise.resolve(null);
+    const reading = publisher = file ? readKey(file) : Promise.resolve(null);
     try {
-      const found = await publisher;
+      const found = await reading;
+      if (publisher !== reading) return; // another was chosen meanwhile
       note.textContent = found ? `Signs as publisher ${[...found.id].map((byte) => byte.toString(16).padStart(2, "0")).join("")}.` : "";
     } catch (error) {
-      note.textContent = error.message;
+      if (publisher === reading) note.textContent = error.message;
     }
   });
-  return async (name, module, version) => {
+  const ready = async (name, module, version) => {
     const found = await publisher;
     return found ? sign(found, name, module, version) : module;
   };
+  ready.again = async (content, above) => signAgain(await publisher, content, above);
+  return ready;
 }

@@ -1,5 +1,5 @@
 // From a template to a board: edit, compile with errors at their lines, look, deploy.
-import { $, action, api, badge, bytes, fill, follow, h, may, operate, quote, submit } from "/static/core.js";
+import { $, action, api, badge, bytes, fill, follow, h, may, operate, quote, renew, submit } from "/static/core.js";
 import { HARMLESS, signer } from "/static/sign.js";
 
 const ABOUT = {
@@ -91,8 +91,12 @@ function go(mark) {
 action($("compile"), async () => {
   keep();
   fill($("errors"), h("p", { className: "muted" }, "Compiling…"));
+  const compiling = files;
+  source.readOnly = true; // what comes back is of what is seen
   const result = await api("POST", "compile", { files, board: $("target-board").value || null })
     .catch((error) => ({ compiled: null, diagnostics: [], output: [error.message, error.hint].filter(Boolean).join("\n") }));
+  source.readOnly = false;
+  if (files !== compiling) return; // another template was chosen meanwhile
   marks = result.diagnostics;
   number();
   const notes = marks.map((mark) => h("button", { type: "button", className: mark.severity, onclick: () => go(mark) }, `${mark.file}:${mark.line}:${mark.column} ${mark.message}`));
@@ -118,18 +122,18 @@ if (!may("operator")) { $("compile").disabled = true; $("compile").title = "take
 // -- 3, 4
 
 action($("to-deploy"), async () => {
-  for (const device of (await api("GET", "devices")).devices) devices.set(device.id, device);
   showTargets();
   fill($("outcome"));
   step(4);
 });
 
 function showTargets() {
-  const checked = new Set([...document.querySelectorAll("[name=target]:checked")].map((box) => box.value));
+  const checked = new Map([...document.querySelectorAll("[name=target]")].map((box) => [box.value, box.checked]));
   const found = [...devices.values()].filter((device) => device.state === "connected");
-  fill($("targets"), found.length ? found.map((device) => h("label", { className: "choice" },
-    h("input", { type: "checkbox", name: "target", value: device.id, checked: checked.has(device.id) || found.length === 1 }),
-    h("span", {}, h("strong", {}, device.id), h("span", { className: "muted small" }, `${device.board}, ${bytes(device.memory_free)} free${device.development ? ", takes unsigned apps" : ""}`))))
+  const rows = found.map((device) => [device.id, `${device.board}, ${bytes(device.memory_free)} free${device.development ? ", takes unsigned apps" : ""}`]);
+  renew($("targets"), rows.length ? rows : [["", ""]], ([id]) => id, ([id, about]) => id ? h("label", { className: "choice" },
+    h("input", { type: "checkbox", name: "target", value: id, checked: checked.get(id) ?? found.length === 1 }),
+    h("span", {}, h("strong", {}, id), h("span", { className: "muted small" }, about)))
     : h("p", { className: "muted" }, "No board is connected. ", h("a", { href: "/" }, "Boot one"), ", this page will notice."));
 }
 
@@ -140,29 +144,36 @@ action($("deploy"), async () => {
   const module = Uint8Array.from(atob(made.module), (character) => character.charCodeAt(0));
   const body = await signed(made.compiled.name, module, made.compiled.version);
   sent = new Map();
+  said = new Map();
   const rows = new Map(targets.map((name) => [name, h("progress", { max: 1, value: 0, "aria-label": `Transfer to ${name}` })]));
   fill($("outcome"), [...rows].map(([name, bar]) => h("p", {}, name, bar)));
   const result = await operate(`deployments?name=${quote(made.compiled.name)}&to=${targets.map(quote).join(",")}`, body, (progress) => {
     if (progress.total) rows.get(progress.device).value = progress.sent / progress.total;
   });
-  sent = new Map(result.apps.map((app) => [app.device, app]));
+  sent = new Map(result.apps.map((app) => [app.device, said.get(app.device) ?? app]));
   showOutcome();
 });
 
-// What became of it, also after its trial.
-let sent = new Map();
+// What became of it, also after its trial; and what devices said of it before the answer was here.
+let sent = new Map(), said = new Map();
 function showOutcome() {
   fill($("outcome"), [...sent].map(([device, app]) => h("p", { className: "row" }, h("a", { href: `/devices/${quote(device)}` }, device), badge(app.state),
     app.reason || (app.state === "trial" ? "It runs, and is confirmed when it has proved itself." : ""))));
 }
 function note(event) {
-  if (event.kind !== "app.state" || event.app !== made?.compiled.name || !sent.has(event.device)) return;
+  if (event.kind !== "app.state" || event.app !== made?.compiled.name) return;
+  said.set(event.device, event.data);
+  if (!sent.has(event.device)) return;
   sent.set(event.device, event.data);
   showOutcome();
 }
 
+async function load() {
+  for (const device of (await api("GET", "devices")).devices) devices.set(device.id, device);
+  if (!$("step-4").hidden) showTargets();
+}
 follow({
-  again: async () => { for (const device of (await api("GET", "devices")).devices) devices.set(device.id, device); if (!$("step-4").hidden) showTargets(); },
+  load,
   device: (device) => { devices.set(device.id, device); if (!$("step-4").hidden) showTargets(); },
-  event: (event) => { document.dispatchEvent(new CustomEvent("lab-event", { detail: event })); note(event); },
+  event: note,
 });

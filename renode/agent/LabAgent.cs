@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //
 // The lab's end inside Renode: carries UARTs to it and, where the lab has no other way, runs monitor commands for it.
 //

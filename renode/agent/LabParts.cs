@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //
 // The lab's world reaches the parts: what a sensor senses, what a button does and what is wrong with a part is asked of
 // the lab when the part needs it; what a strip or a relay shows is told to it. The lab keeps all of that in one place for

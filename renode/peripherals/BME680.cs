@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //
 // BME680: temperature, pressure, humidity and gas on I2C, at register level.
 //

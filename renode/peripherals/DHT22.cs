@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //
 // DHT22 (AM2302): temperature and humidity over one wire, timed in virtual time.
 //

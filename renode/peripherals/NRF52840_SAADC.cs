@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //
 // The converter of the nRF52840 (product specification, section 6.23), which Renode has not.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //
 // Watchdog of the nRF52840 (product specification, section 6.36) as Renode has it, but for what it does to a processor that
 // a debugger holds, and for the reason that the next boot learns.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //
 // NOR flash behind SPI or QUADSPI: the commands that drivers of the "m25p80" family know (JESD216, Macronix MX25R6435F
 // and Micron N25Q128A datasheets), on one data line.

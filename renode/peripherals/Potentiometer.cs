@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //
 // A potentiometer between ground and supply, for the input of an analogue-digital converter.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //
 // Outputs that are on at one level of a pin: relay, fan, lamp; and the buzzer, on while its pin is low.
 //

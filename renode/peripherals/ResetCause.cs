@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //
 // The flag by which a chip remembers that its watchdog bit, which Renode's models of the clock and power registers lack.
 //

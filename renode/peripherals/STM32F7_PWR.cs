@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //
 // STM32F7 power controller: over-drive, as far as start-up code waits for it (RM0385, section 4.4).
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //
 // The converter of the STM32F2, F4 and F7 (RM0385, section 15) as Renode has it, with parts on its inputs.
 //

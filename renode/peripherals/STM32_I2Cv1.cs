@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //
 // I2C of the STM32F1, F2, F4 and L1 as a master (RM0090, section 27). Renode's own reads one byte whatever is asked for.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //
 // Independent watchdog of the STM32 (RM0385, section 21; RM0090, section 21). Renode's own bites who is held by a debugger,
 // and nobody learns that it was it.

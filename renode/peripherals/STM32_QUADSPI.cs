@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //
 // STM32 QUADSPI, as far as drivers that use indirect modes need it (RM0385, section 14).
 //

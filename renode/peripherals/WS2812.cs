@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //
 // WS2812B: a strip of LEDs that each take 24 bits and pass on the rest (Worldsemi's WS2812B datasheet).
 //

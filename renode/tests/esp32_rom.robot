@@ -18,8 +18,19 @@ ${GCC}          xtensa-espressif_esp32_zephyr-elf-gcc
 
 
 *** Test Cases ***
-Functions Are Where Programs Look For Them, However Deep The Calls
-    Ask    m    memmove aabcdf, strcmp 0, sum 5050
+Functions Are Where Programs Look For Them
+    Ask    m    memmove aabcdf, memset --bcdf, memcmp 1
+    Ask    s    strcmp 1, strlen 3, strstr cdef, strupr CDE
+    Ask    n    sorted 321, text -42, number 31, by ccf668fd, left 320, signed -1000000, times 3375
+
+Functions Lead Signals To Pins
+    Ask    p    pins set at 40 MHz
+    Should Read    0x3FF44020    0x20    0x20    # GPIO_ENABLE
+    Should Read    0x3FF44544    ${{3 | 1 << 9}}    # FUNC5_OUT_SEL, inverted
+    Should Read    0x3FF4414C    ${{6 | 1 << 6 | 1 << 7}}    # FUNC7_IN_SEL
+
+Calls May Be Deeper Than There Are Windows
+    Ask    w    sum 5050
 
 The Processor Has Floating Point
     Ask    f    times 3375, by 1500, less 1
@@ -45,6 +56,8 @@ A Reset Loads Data Again And Leaves The Rest
     Wait For Line On Uart    ready
     Ask    k    initialized 1000 kept 2 reason 12
 
-What The ROM Does Not Have Is Said
+What The ROM Does Not Have Is Said, After A Reset Too
+    Write Char On Uart    r
+    Wait For Line On Uart    ready
     Write Char On Uart    x
-    Wait For Line On Uart    \\*\\*\\* ROM: 4008[0-9a-f]{4} called 4000fff0.*, which this ROM does not have    treatAsRegex=true
+    Wait For Line On Uart    \\*\\*\\* ROM: 4008[0-9a-f]{4} called 4000fff0 not_in_the_rom, which this ROM does not have    treatAsRegex=true

@@ -41,6 +41,17 @@ UART Sends And Receives
     Interrupt Should Be    21    0
     Should Read    0x60000008    0              # nothing is left to say
 
+The Other UART Is There
+    Create Terminal Tester    sysbus.uart1    timeout=1    defaultPauseEmulation=True
+    Write    0x60010000    0x42
+    Wait For Prompt On Uart    B
+    Write    0x6001000C    0x100                # RXFIFO_TOUT
+    Execute Command    uart1 WriteChar 0x31
+    Interrupt Should Be    22    1
+    Interrupt Should Be    21    0
+    Should Read    0x60010000    0x31
+    Should Read    0x6001001C    0    0x3FF
+
 UART Says That Bytes Wait
     Write    0x6000000C    0x100                # RXFIFO_TOUT
     Interrupt Should Be    21    0
@@ -103,6 +114,20 @@ Timer Group Counts And Alarms
     Write    0x6001F07C    1
     Interrupt Should Be    32    0
 
+The Other Timer Group Counts And Alarms
+    Write    0x60020010    1000
+    Write    0x60020070    1
+    Write    0x60020000    ${{hex(0xC0000400 | 80 << 13)}}
+    Let Time Pass    0.0009
+    Write    0x6002000C    1
+    Should Read    0x60020004    900
+    Interrupt Should Be    34    0
+    Let Time Pass    0.0002
+    Interrupt Should Be    34    1
+    Interrupt Should Be    32    0
+    Write    0x6002007C    1
+    Interrupt Should Be    34    0
+
 Timer Group Reloads
     Write    0x6001F018    50
     Write    0x6001F010    100
@@ -133,6 +158,16 @@ The Watchdog Bites Who Does Not Feed It, And Says So
     Should Read    0x60008038    1    0x3F
     Let Time Pass    0.002
     Should Read    0x60008038    7    0x3F
+
+The Watchdog Of The Other Group Says That It Was It
+    Write    0x60020064    0x50D83AA1
+    Write    0x6002004C    ${{hex(40000 << 16)}}
+    Write    0x60020050    20
+    Write    0x60020048    ${{hex(1 << 31 | 3 << 29)}}
+    Let Time Pass    0.009
+    Should Read    0x60008038    1    0x3F
+    Let Time Pass    0.002
+    Should Read    0x60008038    8    0x3F
 
 The RTC Watchdog Bites, And The RTC Keeps What It Has
     Write    0x60008050    0xCAFE               # STORE0

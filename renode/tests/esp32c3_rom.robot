@@ -17,7 +17,16 @@ ${GCC}          riscv64-unknown-elf-gcc
 
 *** Test Cases ***
 Functions Are Where Programs Look For Them
-    Ask    m    memmove aabcdf, strcmp 0, times 3375, crc32 cbf43926
+    Ask    m    memmove aabcdf, memset --bcdf, memcmp 1
+    Ask    s    strcmp 1, strlen 3, strstr cdef, strupr CDE
+    Ask    n    sorted 321, text -42, number 31, by ccf668fd, left 320, signed -1000000, times 3375
+    Ask    e    crc32 cbf43926
+
+Functions Lead Signals To Pins
+    Ask    p    pins set at 40 MHz
+    Should Read    0x60004020    0x20    0x20    # GPIO_ENABLE
+    Should Read    0x60004568    ${{3 | 1 << 8}}    # FUNC5_OUT_SEL, inverted
+    Should Read    0x60004170    ${{6 | 1 << 5 | 1 << 6}}    # FUNC7_IN_SEL
 
 Interrupts Come Each Millisecond
     ${line}=    Ask    d    ticks \\d+

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //
 // The ESP32-C3's processor (Technical Reference Manual 1.1, chapter 1): RV32IMC with a few registers of its own.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //
 // GPIO and GPIO matrix of the ESP32-C3 (Technical Reference Manual 1.1, chapter 5).
 //

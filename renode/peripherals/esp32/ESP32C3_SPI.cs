@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //
 // GP-SPI2 of the ESP32-C3 (Technical Reference Manual 1.1, chapter 27), as master that the processor feeds.
 //

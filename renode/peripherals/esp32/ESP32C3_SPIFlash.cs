@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //
 // SPI1 of the ESP32-C3.
 //

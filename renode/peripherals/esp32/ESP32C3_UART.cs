@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //
 // UART of the ESP32-C3 (Technical Reference Manual 1.1, chapter 26).
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //
 // A processor of the ESP32-D0WD (ESP32 Technical Reference Manual, chapter 1): Xtensa LX6, of which Renode has the core.
 //
@@ -38,8 +39,10 @@ namespace Antmicro.Renode.Peripherals.CPU
         /// <param name="program">The program's first function.</param>
         public void Boot(string program = "__esp_platform_start")
         {
-            EXCSAVE[1] = (uint)machine.SystemBus.GetSymbolAddress(program);
+            var bus = machine.SystemBus;
+            EXCSAVE[1] = (uint)bus.GetSymbolAddress(program);
             PC = ResetVector;
+            this.NameMissing(bus, () => A[6]);
         }
 
         public override void OnGPIO(int number, bool value)

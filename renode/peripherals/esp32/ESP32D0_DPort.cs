@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //
 // DPort of the ESP32-D0WD (ESP32 Technical Reference Manual, chapter 5) with the interrupt matrix (chapter 2): 69 sources,
 // each led to one of the first processor's 32 interrupts.

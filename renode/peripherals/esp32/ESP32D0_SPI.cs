@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //
 // SPI2 and SPI3 of the ESP32-D0WD (ESP32 Technical Reference Manual, chapter 7), as masters that the processor feeds.
 //
@@ -10,19 +11,7 @@ namespace Antmicro.Renode.Peripherals.SPI
     /// <remarks>DMA and slave mode are not there.</remarks>
     public class ESP32D0_SPI : ESP32_SPI
     {
-        public ESP32D0_SPI(IMachine machine) : base(machine, new Layout
-        {
-            Size = 0x1000,
-            Address = 0x04,
-            User = 0x1C,
-            OutputLength = 0x28,
-            InputLength = 0x2C,
-            Buffer = 0x80,
-            AddressWidth = 6,
-            DummyWidth = 8,
-            LengthWidth = 24,
-            AddressFromTop = true,
-        })
+        public ESP32D0_SPI(IMachine machine) : base(machine, Places)
         {
             IRQ = new GPIO();
             Registers.Command.Define(this)
@@ -50,6 +39,21 @@ namespace Antmicro.Renode.Peripherals.SPI
         }
 
         public GPIO IRQ { get; private set; }
+
+        /// <summary>Where all SPI controllers of the chip have their registers.</summary>
+        public static readonly Layout Places = new Layout
+        {
+            Size = 0x1000,
+            Address = 0x04,
+            User = 0x1C,
+            OutputLength = 0x28,
+            InputLength = 0x2C,
+            Buffer = 0x80,
+            AddressWidth = 6,
+            DummyWidth = 8,
+            LengthWidth = 24,
+            AddressFromTop = true,
+        };
 
         protected override bool KeepsSelected
         {

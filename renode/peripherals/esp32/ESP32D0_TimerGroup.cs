@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //
 // Timer group of the ESP32-D0WD (ESP32 Technical Reference Manual, chapters 18 and 19): two timers of 64 bits and a watchdog.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //
 // UART of the ESP32-D0WD (ESP32 Technical Reference Manual, chapter 13).
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //
 // eFuse of the ESP32 family: what is burned in at the factory.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //
 // What a processor of the ESP32 family does for the ROM of renode/rom.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //
 // Low-power management of the ESP32 family (ESP32-C3 Technical Reference Manual 1.1, chapter 9, and 12 for its watchdog; ESP32
 // Technical Reference Manual, chapters 18 and 31): resets by software and their reason, the RTC timer, retained registers, the

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //
 // What the ESP32 family's models share. Their registers are Renode's DoubleWordRegisterCollection, with the manuals' names.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //
 // SPI of the ESP32 family as master that the processor feeds: what GP-SPI (ESP32-C3 Technical Reference Manual 1.1, chapter
 // 27), the flash's controllers and the ESP32's SPI share. Chips have the same registers at other offsets.
@@ -155,7 +156,7 @@ namespace Antmicro.Renode.Peripherals.SPI
         protected readonly IValueRegisterField address;
 
         /// <summary>Where a chip has the registers, and how wide their fields are.</summary>
-        protected struct Layout
+        public struct Layout
         {
             public long Size;
             public long Address;

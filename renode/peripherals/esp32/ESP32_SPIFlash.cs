@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //
 // The ESP32 family's SPI controllers that know a flash's commands: SPI1, through which software reads, erases and programs
 // it (its registers are in Espressif's HAL, spi_mem_reg.h and spi_reg.h; the Technical Reference Manuals leave these out).

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //
 // Timer group of the ESP32 family (ESP32-C3 Technical Reference Manual 1.1, chapters 11 and 12; ESP32 Technical Reference
 // Manual, chapters 18 and 19): timers, a watchdog, and the measurement of slow clocks.

@@ -8,11 +8,13 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import re
 import select
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -26,6 +28,7 @@ _BY_EXIT_CODE: dict[int, type[LabError]] = {
     cls.exit_code: cls for cls in (LabError, UsageError, MissingError, LabTimeoutError)
 }
 _START_SECONDS = 30.0
+_FINDS = re.compile(r"PATH|RENODE|(PYRENODE|ZEPHYR|LAB(?!_HOME))_\w+")  # variables by which things are found
 
 
 def path(*parts: str) -> str:
@@ -134,7 +137,7 @@ class Client:
             connection.request(method, target, body, headers)
             response = connection.getresponse()
             if response.status >= 400:
-                raise _error(response)
+                raise self._explained(_error(response))
             yield response
         except (OSError, http.client.HTTPException) as error:
             raise LabError(
@@ -181,9 +184,11 @@ class Client:
                 if "result" in item:
                     return item["result"]
                 if "error" in item:
-                    raise from_problem(item["error"])
+                    raise self._explained(from_problem(item["error"]))
                 progress(item["progress"])
-        raise LabError("the lab's daemon ended before the work was done", hint=f"its log: {self.home.log}")
+        raise LabError(
+            "the lab's daemon broke off before the work was done", hint=f"its log: {self.home.log}"
+        )
 
     def stream(self, *parts: str, **query: object) -> Iterator[Json]:
         """GET `/api/v1/<parts>?<query>`, which answers one JSON object a line; yield each as it comes.
@@ -196,6 +201,26 @@ class Client:
                 if "error" in item:
                     raise from_problem(item["error"])
                 yield item
+
+    def _explained(self, error: LabError) -> LabError:
+        """Add to what the daemon misses that it looks for it in another environment, if that is so."""
+        if not isinstance(error, MissingError):
+            return error
+        try:
+            started_with = Path(f"/proc/{self.address.pid}/environ").read_bytes().split(b"\0")
+        except OSError:
+            return error
+        here = {f"{name}={value}" for name, value in os.environ.items()}
+        differing = {
+            each.partition("=")[0] for each in here.symmetric_difference(map(os.fsdecode, started_with))
+        }
+        names = sorted(filter(_FINDS.fullmatch, differing))
+        if names:
+            error.hint += (
+                f"\nIf that is done: the lab's daemon was started with another {', '.join(names)}. "
+                "`lab down` ends it, and the next `lab up` starts one with what is set now."
+            )
+        return error
 
     def shut_down(self) -> None:
         """End the daemon and everything it runs; returns when its process is gone."""

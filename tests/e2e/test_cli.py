@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 from pathlib import Path
@@ -231,6 +232,12 @@ def test_missing_qemu_names_the_package(lab: Cli) -> None:
     assert done.returncode == 3
     assert "apt" in done.stderr
     assert "install qemu-system-arm" in done.stderr
+    assert "was started with" not in done.stderr
+    # Found by who asks is not found by the daemon, which keeps the environment it was started with.
+    lab.environment["PATH"] = os.environ["PATH"]
+    done = lab.run("up", "--board", "mps2-an385")
+    assert done.returncode == 3
+    assert "started with another PATH" in " ".join(done.stderr.split())
 
 
 def test_version(lab: Cli) -> None:

@@ -20,6 +20,8 @@ from lab.engines.renode_control import checked_name, quoted
 from lab.errors import MissingError, UsageError
 
 BOARDS = [board for board in boards.boards() if board.engine == "renode"]
+ROOT = Path(__file__).parents[2]
+SUITES = sorted(file.name for file in (ROOT / "renode" / "tests").glob("*.robot"))
 PLATFORMS = sorted(paths.data("platforms").glob("*.repl"))
 STREAMS = {"console": "c", "link": "l", "simbus": "s"}
 STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
@@ -223,3 +225,26 @@ def test_the_models_parse() -> None:
     sources = sorted(paths.data("renode").rglob("*.cs"))
     ran = subprocess.run(["mcs", "--parse", *sources], capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
+
+
+def test_a_model_says_its_licence() -> None:
+    for source in paths.data("renode").rglob("*.cs"):
+        assert source.read_text("utf-8").startswith("// SPDX-License-Identifier: Apache-2.0\n"), source
+
+
+def test_renode_test_s_list_has_every_suite() -> None:
+    listed = (ROOT / "renode" / "tests" / "tests.yaml").read_text("utf-8")
+    assert re.findall(r"^- (.+)$", listed, re.MULTILINE) == [f"renode/tests/{suite}" for suite in SUITES]
+
+
+def test_the_ledger_names_tests_that_are_there() -> None:
+    """A row that no test shows, or a suite that shows nothing, is a claim that nobody holds."""
+    ledger = (ROOT / "docs" / "fidelity.md").read_text("utf-8")
+    named = set(re.findall(r"`(?:\w+/)*(\w+\.robot|test_\w+\.py)`", ledger))
+    there = {file.name for file in (ROOT / "tests" / "hil").glob("test_*.py")}
+    assert named <= {*SUITES, *there}
+    assert set(SUITES) <= named
+    parts = re.findall(r"^\|(.*)\|$", ledger.partition("\n## Boards")[0], re.MULTILINE)[2:]
+    assert parts
+    for row in parts:
+        assert re.search(r"`\w+\.(robot|py)`", row.split("|")[-1]), row

@@ -24,6 +24,7 @@ import wasmtime
 from lab import monitor
 from lab.lab import Lab
 from lab.node import web
+from tests.panel.conftest import PATIENCE
 from tests.panel.test_limits import serving
 from tests.unit.test_node import hub, lit
 
@@ -34,7 +35,7 @@ BROKEN = """
   (func (export "init") (result i32) (i32.const 100))
   (func (export "poll") unreachable))
 """
-LIMIT = 30.0  # s until a test gives up
+LIMIT = PATIENCE / 1000  # s until a test gives up
 
 Told = queue.Queue[tuple[dict[str, Any], str]]
 

@@ -18,7 +18,7 @@ import websockets
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from lab.api.auth import WITHDRAWN
-from tests.panel.conftest import Running
+from tests.panel.conftest import PATIENCE, Running
 
 pytestmark = [pytest.mark.hil, pytest.mark.native]
 
@@ -50,8 +50,8 @@ class Browser:
     """What a browser keeps of a session: a cookie, and the CSRF token of its pages."""
 
     def __init__(self, lab: Running) -> None:
-        self.client = httpx.Client(base_url=lab.url, timeout=30)
-        answer = self.client.get(lab.login())
+        self.client = lab.stranger()
+        answer = self.client.get(lab.link())
         assert answer.status_code == 303
         self.set_cookie = answer.headers["set-cookie"]
         text = self.client.get("/").text
@@ -64,7 +64,7 @@ class Browser:
 
 def test_a_token_in_the_address_is_no_token(lab: Running) -> None:
     bearer = lab.address["token"]
-    fresh = httpx.Client(base_url=lab.url)
+    fresh = lab.stranger()
     for query in (f"token={bearer}", f"access_token={bearer}", f"authorization=Bearer {bearer}"):
         assert fresh.get(f"/api/v1/devices?{query}").status_code in (401, 429)
     assert fresh.get(f"/?token={bearer}").headers["location"] == "/login"
@@ -104,14 +104,14 @@ def test_tokens_are_not_kept_in_the_clear(lab: Running) -> None:
 
 
 def test_a_link_works_once_and_its_cookie_is_locked_in(lab: Running) -> None:
-    url = lab.login()
-    first = httpx.get(url)
+    url = lab.link()
+    first = lab.stranger().get(url)
     assert first.status_code == 303
     assert first.headers["location"] == "/"
     cookie = first.headers["set-cookie"].lower()
     assert "httponly" in cookie
     assert "samesite=strict" in cookie
-    assert httpx.get(url).status_code == 401
+    assert lab.stranger().get(url).status_code == 401
 
 
 def test_changes_through_a_cookie_need_the_pages_token(lab: Running, dut: str) -> None:
@@ -125,7 +125,7 @@ def test_changes_through_a_cookie_need_the_pages_token(lab: Running, dut: str) -
     problem(browser.client.post(change, json=body, headers=foreign), 403)
     assert browser.client.post(change, json=body, headers=right).status_code == 200
     assert browser.client.post("/logout", headers=right).status_code == 204
-    assert httpx.get(f"{lab.url}/api/v1/devices", headers={"Cookie": browser.cookie}).status_code in (
+    assert lab.stranger().get("/api/v1/devices", headers={"Cookie": browser.cookie}).status_code in (
         401,
         429,
     )
@@ -165,7 +165,10 @@ def test_no_other_site_may_open_a_websocket(lab: Running, dut: str, path: str) -
 
 async def _close_code(lab: Running, path: str, headers: dict[str, str], withdraw: Any) -> int:
     url = f"{lab.url.replace('http', 'ws')}/api/v1/{path}"
-    async with asyncio.timeout(30), websockets.connect(url, additional_headers=headers) as socket:
+    async with (
+        asyncio.timeout(PATIENCE / 1000),
+        websockets.connect(url, additional_headers=headers) as socket,
+    ):
         await socket.recv()  # it is open, and has begun
         await asyncio.to_thread(withdraw)
         with pytest.raises(ConnectionClosed):
@@ -187,7 +190,7 @@ def test_a_websocket_ends_with_what_it_came_by(lab: Running, dut: str, path: str
     assert closed(bearer, revoke) == WITHDRAWN
 
     secret = token(lab, "operator")  # a browser's session goes with the token that began it
-    with httpx.Client(base_url=lab.url) as client:
+    with lab.stranger() as client:
         cookie = client.post("/login", data={"token": secret}).headers["set-cookie"].partition(";")[0]
     assert closed({"Cookie": cookie, "Origin": lab.url}, revoke) == WITHDRAWN
 
@@ -250,8 +253,10 @@ def test_a_secret_is_told_to_administrators_alone_and_nowhere_written_down(lab: 
 
 
 def test_a_secret_is_returned_encrypted_to_whom_it_is_for(lab: Running) -> None:
+    value = lab.folder / "value"
+    value.write_text(f"{SECRET}\n")
     lab.cli("cert", "issue", "keeper")
-    lab.cli("secret", "set", "wifi", "--file", str(lab.folder / "value"))
+    lab.cli("secret", "set", "wifi", "--file", str(value))
     identity = lab.home / "pki" / "devices" / "keeper"
     sealed = lab.folder / "sealed"
     sealed.write_text(lab.cli("secret", "get", "wifi", "--for", f"{identity}.pem"))
@@ -400,9 +405,10 @@ def test_a_key_boots_a_board_once(lab: Running, native: None) -> None:
     with lab.client() as client:
         before = len(client.get("/api/v1/devices").json()["devices"])
         key = {"Idempotency-Key": "boot"}
-        answers = [client.post("/api/v1/devices", json=body, headers=key).json() for _ in range(2)]
-        assert answers[0] == answers[1]
-        [device] = answers[0]["devices"]
+        first, again = (client.post("/api/v1/devices", json=body, headers=key) for _ in range(2))
+        assert first.status_code == again.status_code == 200, first.text
+        assert first.json() == again.json()
+        [device] = first.json()["devices"]
         assert len(client.get("/api/v1/devices").json()["devices"]) == before + 1
         client.delete(f"/api/v1/devices/{device['id']}?forget=true")
 
@@ -441,7 +447,10 @@ async def _frames(lab: Running, query: str, until: Any) -> list[dict[str, Any]]:
     url = f"{lab.url.replace('http', 'ws')}/api/v1/stream?{query}"
     headers = {"Authorization": f"Bearer {lab.address['token']}"}
     found: list[dict[str, Any]] = []
-    async with asyncio.timeout(30), websockets.connect(url, additional_headers=headers) as socket:
+    async with (
+        asyncio.timeout(PATIENCE / 1000),
+        websockets.connect(url, additional_headers=headers) as socket,
+    ):
         async for message in socket:
             found += json.loads(message)
             if until(found):
@@ -586,7 +595,7 @@ def test_beyond_loopback_takes_tls_and_a_token(lab: Running, tmp_path: Path) -> 
     secret = lab.cli("token", "create", "far", "--role", "viewer", "--json")["token"]
     port = lab.cli("panel", "--no-open", *listen, "--json")["listener"]["port"]
     context = ssl._create_unverified_context()
-    with httpx.Client(base_url=f"https://127.0.0.1:{port}", verify=context) as client:
+    with httpx.Client(base_url=f"https://127.0.0.1:{port}", verify=context, timeout=60) as client:
         assert client.get("/api/v1/lab").status_code == 401
         answer = client.get("/api/v1/lab", headers={"Authorization": f"Bearer {secret}"})
         assert answer.status_code == 200
@@ -600,11 +609,10 @@ def test_beyond_loopback_takes_tls_and_a_token(lab: Running, tmp_path: Path) -> 
 
 # Last: so many wrong tokens are throttled for a while.
 def test_without_a_token_nothing_is_told(lab: Running) -> None:
-    paths = httpx.get(f"{lab.url}/api/v1/openapi.json").json()["paths"]
-    for path, methods in paths.items():
-        if path in ("/health", "/ready"):
-            continue
-        for method in methods:
-            url = lab.url + path.replace("{", "").replace("}", "")
-            answer = httpx.request(method, url)
-            assert answer.status_code in (401, 429), (method, path, answer.text)
+    with lab.stranger() as client:
+        for path, methods in client.get("/api/v1/openapi.json").json()["paths"].items():
+            if path in ("/health", "/ready"):
+                continue
+            for method in methods:
+                answer = client.request(method, path.replace("{", "").replace("}", ""))
+                assert answer.status_code in (401, 429), (method, path, answer.text)

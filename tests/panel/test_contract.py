@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from lab.api import contract
-from tests.panel.conftest import Running
+from tests.panel.conftest import PATIENCE, Running
 
 PUBLISHED = Path(__file__).parents[2] / "docs" / "openapi.json"
 
@@ -136,7 +136,7 @@ def test_the_api_keeps_to_its_document(anything: Any) -> None:
             max_examples=5, deadline=None, database=None, suppress_health_check=list(HealthCheck)
         )
         def try_it(case: Any) -> None:
-            response = case.call(headers=bearer, timeout=10)
+            response = case.call(headers=bearer, timeout=PATIENCE / 1000)
             if response.text == "Invalid HTTP request received.":
                 hypothesis.reject()  # no HTTP: the server's own word, before the API has seen anything
             case.validate_response(response, checks=checks)

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from lab.home import Home
 from lab.lab import Lab
+from tests.panel.conftest import PATIENCE
 from tests.panel.test_limits import serving
 from tests.unit.postgres import Cluster, cluster
 
@@ -76,7 +77,7 @@ async def alerts(lab: Lab, client: httpx.AsyncClient) -> None:
     for name in FIVE:
         lab.events.publish("device.exited", name, asked=False, reason="killed")
     raised = 0
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE / 1000):
         async for event in lab.events.subscribe(since):
             raised += event.kind == "alert.raised"
             if raised == len(FIVE):

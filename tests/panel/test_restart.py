@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.panel.conftest import Running
-from tests.panel.test_panel import BOOT, expect
+from tests.panel.conftest import Running, expect
 
 pytestmark = [pytest.mark.hil, pytest.mark.native]
 
@@ -43,15 +42,17 @@ def test_pages_come_back_by_themselves(page: Any, lab: Running, board: str) -> N
 
     lab.cli("up", "--board", "native", "--name", "late")
     for each in pages:
-        expect(each.locator("#away")).to_be_hidden(timeout=BOOT)
+        expect(each.locator("#away")).to_be_hidden()
         expect(each.locator("#live")).to_have_text("live")
     assert [each.url for each in pages] == urls, "nobody has to log in again"
-    expect(page.locator("#state")).to_have_text("connected", timeout=BOOT)
-    expect(fleet.locator("[data-device='late'] .state")).to_have_text("connected", timeout=BOOT)
-    expect(fleet.locator(f"[data-device='{board}'] .state")).to_have_text("connected", timeout=BOOT)
+    expect(page.locator("#state")).to_have_text("connected")
+    expect(fleet.locator("[data-device='late'] .state")).to_have_text("connected")
+    expect(fleet.locator(f"[data-device='{board}'] .state")).to_have_text("connected")
     lab.cli("sensor", board, "dht22.humidity=61")
     expect(page.locator("#board")).to_contain_text("61 %")
-    expect(page.locator("#console")).to_contain_text("connected")
+    page.get_by_label("Console input").fill("help")
+    page.get_by_role("button", name="Send").click()
+    expect(page.locator("#console")).to_contain_text("reset")
     lab.cli("down", "late", "--forget")
     expect(fleet.locator("[data-device='late']")).to_have_count(0)
 
@@ -64,4 +65,4 @@ def test_a_session_that_is_over_leads_to_the_login(page: Any, lab: Running, boar
     expect(page.locator("#away")).to_be_visible()
     page.context.clear_cookies()
     lab.login()  # which starts it
-    page.wait_for_url("**/login", timeout=BOOT)
+    page.wait_for_url("**/login")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,8 +21,7 @@ from lab.home import Home
 from lab.packages import Package
 from lab.pki import ec_key
 from lab.publisher import Publisher
-from tests.panel.conftest import Running
-from tests.panel.test_panel import BOOT, drop, expect
+from tests.panel.conftest import PATIENCE, Running, begun, drop, expect
 
 pytestmark = [pytest.mark.hil, pytest.mark.native]
 
@@ -57,6 +58,11 @@ def blink(lab: Running) -> Path:
     return module
 
 
+def copied(module: Path, name: str) -> Path:
+    """Return a copy of a module, as an app of its own: no other test's versions are in its way."""
+    return Path(shutil.copy(module, module.with_name(f"{name}.wasm")))
+
+
 def foreign(folder: Path) -> Publisher:
     """Return a publisher that no board knows."""
     return Publisher.new(folder / "foreign.pem")
@@ -70,7 +76,7 @@ def to_deploy(page: Any, name: str) -> None:
     page.get_by_label("Name of the app").fill(name)
     page.get_by_role("button", name="Continue").first.click()
     page.get_by_role("button", name="Compile").click()
-    expect(page.locator("#facts")).to_contain_text("led-controller", timeout=60_000)
+    expect(page.locator("#facts")).to_contain_text("led-controller")
     page.locator("#to-deploy").click()
     page.get_by_label("strict").check()
 
@@ -78,6 +84,7 @@ def to_deploy(page: Any, name: str) -> None:
 def test_the_browser_signs_as_the_command_line_does(page: Any, own: Publisher, blink: Path) -> None:
     module, pem = blink.read_bytes(), own.file.read_text()
     sec1 = ec_key(own.file).private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
+    page.goto("/login")
     for key in (pem, sec1.decode()):
         content, extractable = page.evaluate(SIGN, ["blink", list(module), "1.2.3", key])
         assert not extractable
@@ -88,6 +95,7 @@ def test_the_browser_signs_as_the_command_line_does(page: Any, own: Publisher, b
 
 def test_a_module_without_a_manifest_is_signed_for_what_is_harmless(page: Any, own: Publisher) -> None:
     module = b"\0asm\1\0\0\0"
+    page.goto("/login")
     content, _ = page.evaluate(SIGN, ["bare", list(module), "", own.file.read_text()])
     made = Package.read(bytes(content), "what the browser made")
     assert made.claims == own.sign("bare", module, sequence=made.sequence).claims
@@ -99,11 +107,11 @@ def test_the_wizard_signs_for_a_board_that_demands_it(page: Any, strict: str, ow
     expect(page.locator("#key-status")).to_contain_text(own.id)
     with page.expect_request("**/deployments?*") as sent:
         page.get_by_role("button", name="Deploy").click()
-    expect(page.locator("#outcome .state")).to_have_text("trial", timeout=BOOT)
+    expect(page.locator("#outcome .state")).to_have_text("trial")
     assert Package.read(sent.value.post_data_buffer, "what was sent").publisher == own.id
     page.goto(f"/devices/{strict}")
-    expect(page.locator("#apps .state")).to_have_text("running", timeout=BOOT)
-    expect(page.locator("#apps")).to_contain_text("signed")
+    app = page.locator("#apps tbody tr").filter(has_text="signed")
+    expect(app.locator(".state")).to_have_text("running")
 
 
 def test_a_key_the_board_does_not_know_is_refused(page: Any, strict: str, tmp_path: Path) -> None:
@@ -112,44 +120,45 @@ def test_a_key_the_board_does_not_know_is_refused(page: Any, strict: str, tmp_pa
     page.get_by_label("Publisher's key").set_input_files(other.file)
     expect(page.locator("#key-status")).to_contain_text(other.id)
     page.get_by_role("button", name="Deploy").click()
-    expect(page.locator("#outcome .state")).to_have_text("failed", timeout=BOOT)
+    expect(page.locator("#outcome .state")).to_have_text("failed")
     expect(page.locator("#outcome")).to_contain_text("none of the 1 publishers this device knows")
 
 
 def test_what_is_dropped_is_signed(page: Any, strict: str, own: Publisher, blink: Path) -> None:
     page.goto(f"/devices/{strict}")
     expect(page.locator("#state")).to_have_text("connected")
-    drop(page, blink)
-    expect(page.locator("#drop-status")).to_contain_text("not signed", timeout=BOOT)
+    module = copied(blink, "dropped")
+    drop(page, module)
+    expect(page.locator("#drop-status")).to_contain_text("not signed")
     page.get_by_label("choose a publisher's key").set_input_files(own.file)
     expect(page.locator("#key-status")).to_contain_text(own.id)
-    drop(page, blink)
-    expect(page.locator("#drop-status")).to_contain_text("blink runs", timeout=BOOT)
+    drop(page, module)
+    expect(page.locator("#drop-status")).to_contain_text("dropped runs")
 
 
 def test_a_rollout_signs_what_it_sends(page: Any, strict: str, own: Publisher, blink: Path) -> None:
+    module = copied(blink, "rolled")
     page.goto("/rollouts")
     page.get_by_role("button", name="Start a rollout").click()
-    expect(page.get_by_label("Publisher's key")).to_be_hidden()
-    page.get_by_label("or a new one (.lab, .wasm)").set_input_files(blink)
+    expect(page.locator("#r-key")).to_be_hidden()
+    page.get_by_label("or a new one (.lab, .wasm)").set_input_files(module)
     page.get_by_label("Its version").fill(VERSION)
-    page.get_by_label("Publisher's key").set_input_files(own.file)
+    page.locator("#r-key").set_input_files(own.file)
     expect(page.locator("#r-key-status")).to_contain_text(own.id)
     with page.expect_request("**/packages?*") as sent:
-        page.get_by_role("button", name="Start", exact=True).click()
-    rollout = page.locator("[data-rollout]").first
-    expect(rollout).to_contain_text(f"blink {VERSION}")
+        rollout = begun(page, "Start")
+    expect(rollout).to_contain_text(f"rolled {VERSION}")
     assert page.locator("[data-rollout] img").count() == 0
-    expect(rollout.locator("h2 .state")).to_have_text("done", timeout=BOOT)
+    expect(rollout.locator("h2 .state")).to_have_text("done")
     made = Package.read(sent.value.post_data_buffer, "what was sent")
-    assert (made.publisher, made.version, made.name) == (own.id, VERSION, "blink")
+    assert (made.publisher, made.version, made.name) == (own.id, VERSION, "rolled")
     # What is older than what a board has is refused before anything is sent, and the dialog says why.
-    old = own.sign("blink", blink.read_bytes(), version="1.0.0", sequence=made.sequence - 1)
-    file = blink.with_name("older.lab")
+    old = own.sign("rolled", module.read_bytes(), version="1.0.0", sequence=made.sequence - 1)
+    file = module.with_name("older.lab")
     file.write_bytes(old.write())
     page.get_by_role("button", name="Start a rollout").click()
     page.get_by_label("or a new one (.lab, .wasm)").set_input_files(file)
-    expect(page.get_by_label("Publisher's key")).to_be_hidden()
+    expect(page.locator("#r-key")).to_be_hidden()
     page.get_by_role("button", name="Start", exact=True).click()
     expect(page.locator("dialog #toasts")).to_contain_text("takes none below it")
 
@@ -157,13 +166,56 @@ def test_a_rollout_signs_what_it_sends(page: Any, strict: str, own: Publisher, b
 def test_a_rollout_whose_only_board_refuses_has_failed(page: Any, strict: str, blink: Path) -> None:
     page.goto("/rollouts")
     page.get_by_role("button", name="Start a rollout").click()
-    page.get_by_label("or a new one (.lab, .wasm)").set_input_files(blink)
-    page.get_by_role("button", name="Start", exact=True).click()
-    rollout = page.locator("[data-rollout]").first
-    expect(rollout.locator("h2 .state")).to_have_text("failed", timeout=BOOT)
+    page.get_by_label("or a new one (.lab, .wasm)").set_input_files(copied(blink, "unsigned"))
+    rollout = begun(page, "Start")
+    expect(rollout.locator("h2 .state")).to_have_text("failed")
     expect(rollout).to_contain_text("not signed")
     page.goto("/monitoring")
-    expect(page.locator("#alerts")).to_contain_text("of blink:")
+    expect(page.locator("#alerts")).to_contain_text("of unsigned:")
+
+
+def brought(lab: Running, package: Package, device: str) -> int:
+    """Bring a package to a device; return the rollout's number."""
+    with lab.client() as client:
+        kept = client.post("/api/v1/packages", content=package.write()).json()
+        plan = {"package": kept["id"], "devices": [device]}
+        number = int(client.post("/api/v1/rollouts", json=plan).json()["id"])
+        over = client.post(f"/api/v1/rollouts/{number}/wait", timeout=PATIENCE / 1000).json()
+    assert over["state"] == "done", over
+    return number
+
+
+def test_a_rollout_is_rolled_back(page: Any, lab: Running, strict: str, own: Publisher, blink: Path) -> None:
+    module = blink.read_bytes()
+    old, new = (  # the newer one's number is above the time, of which numbers are made
+        own.sign("backward", module, version=version, sequence=number, trial_polls=1, trial_seconds=0.1)
+        for number, version in ((1, "1.0.0"), (4_000_000_000, "2.0.0"))
+    )
+    first, second = brought(lab, old, strict), brought(lab, new, strict)
+    page.goto("/rollouts")
+    # Before the first one there was no version: which one it is to be has to be chosen.
+    page.get_by_role("button", name=f"Roll back rollout {first}").click()
+    dialog = page.get_by_role("dialog", name=f"Roll back rollout #{first}")
+    expect(dialog).to_contain_text("Before that, it ran no version the lab has kept of backward: choose one.")
+    expect(dialog.get_by_label("Version")).to_have_value("")
+    dialog.get_by_role("button", name="Cancel").click()
+    expect(dialog).to_be_hidden()
+    page.get_by_role("button", name=f"Roll back rollout {second}").click()
+    dialog = page.get_by_role("dialog", name=f"Roll back rollout #{second}")
+    expect(dialog).to_contain_text(f"{strict} leaves backward 2.0.0.")
+    expect(dialog.get_by_label("Version").locator("option:checked")).to_contain_text(
+        re.compile("^backward 1.0.0 · .*, which ran before$")
+    )
+    page.locator("#b-key").set_input_files(own.file)
+    expect(page.locator("#b-key-status")).to_contain_text(own.id)
+    rollout = begun(page, "Roll back")
+    expect(rollout.locator("h2 .state")).to_have_text("done")
+    expect(rollout).to_contain_text(f"takes back #{second}")
+    with lab.client() as client:
+        [app] = [app for app in client.get("/api/v1/apps").json()["apps"] if app["name"] == "backward"]
+    [there] = app["devices"]
+    assert (there["version"], there["state"]) == ("1.0.0", "running")
+    assert there["sequence"] > new.sequence
 
 
 def test_a_key_that_cannot_sign_is_named(page: Any, strict: str, own: Publisher, tmp_path: Path) -> None:

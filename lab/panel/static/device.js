@@ -217,17 +217,16 @@ function listen() {
   line = new WebSocket(`${scheme}://${location.host}/api/v1/${base}/console`);
   line.binaryType = "arraybuffer";
   const decoder = new TextDecoder();
-  line.onopen = () => { out.textContent = ""; };
+  line.onopen = () => { out.textContent = ""; $("console-send").disabled = false; };
   line.onmessage = (message) => {
     const below = out.scrollHeight - out.scrollTop - out.clientHeight < 40;
     out.append(decoder.decode(message.data, { stream: true }).replace(codes, ""));
     while (out.childNodes.length > 2000) out.firstChild.remove();
     if (below) out.scrollTop = out.scrollHeight;
   };
-  line.onclose = () => { line = null; }; // the next word of the device opens it again
+  line.onclose = () => { line = null; $("console-send").disabled = true; }; // the next word of the device opens it again
 }
 submit($("console-form"), async () => {
-  if (line?.readyState !== WebSocket.OPEN) throw new Error("the console is closed: the board is off");
   line.send(`${$("console-line").value}\r\n`);
   $("console-line").value = "";
 });

@@ -21,10 +21,10 @@ export function faults(id) {
 
   /** The field of a parameter, with its range and default. */
   function field({ name, type, unit, low, high, choices, default: usual, required, meaning }) {
-    const names = name === "part" ? parts : choices;
-    const input = names.length ? h("select", { name }, names.map((each) => h("option", { selected: each === usual }, each)))
-      : h("input", { name, type: type === "string" ? "text" : "number", min: low, max: high, step: type === "number" ? "any" : "1", required, placeholder: usual ?? "" });
-    return h("label", { title: meaning }, h("span", {}, h("span", { className: "mono" }, name), h("span", { className: "muted" }, unit && `, ${unit}`)), input);
+    const names = name === "part" ? parts : choices, id = `fault-${name}`;
+    const input = names.length ? h("select", { id, name }, names.map((each) => h("option", { selected: each === usual }, each)))
+      : h("input", { id, name, type: type === "string" ? "text" : "number", min: low, max: high, step: type === "number" ? "any" : "1", required, placeholder: usual ?? "" });
+    return h("div", {}, h("label", { htmlFor: id, title: meaning }, h("span", { className: "mono" }, name), unit && h("span", { className: "muted" }, `, ${unit}`)), input);
   }
 
   function choose() {

@@ -166,8 +166,8 @@ async function askBack(id) {
   const others = [...packages.values()].filter((each) => each.name === rollout.app && !(known && each.id === last));
   const option = (each, words = "") => h("option", { value: each.id }, `${version(each.id)} · ${each.signed ? `number ${each.sequence}` : "unsigned"}, kept ${day(each.created)}${words}`);
   $("back-title").textContent = `Roll back rollout #${rollout.id}`;
-  $("back-about").textContent = `${devices.length === 1 ? `${devices[0].device} leaves` : `${devices.length} devices leave`} ${version(rollout.package)}. ${known ? "" : `Before it, they ran ${ran} of ${rollout.app}: choose one.`}`;
-  fill($("b-version"), known ? option(packages.get(last), ", which they ran before") : h("option", { value: "" }, "choose a version"), others.map((each) => option(each)));
+  $("back-about").textContent = `${devices.length === 1 ? `${devices[0].device} leaves` : `${devices.length} devices leave`} ${version(rollout.package)}. ${known ? "" : `Before that, ${devices.length === 1 ? "it" : "they"} ran ${ran} of ${rollout.app}: choose one.`}`;
+  fill($("b-version"), known ? option(packages.get(last), ", which ran before") : h("option", { value: "" }, "choose a version"), others.map((each) => option(each)));
   asksForKey();
   backDialog.showModal();
 }

@@ -1,5 +1,5 @@
 // The gateway, certificates, tokens, and what administrators did.
-import { $, action, api, badge, clock, day, failed, fill, h, may, quote, submit, table, toast } from "/static/core.js";
+import { $, action, api, asker, badge, clock, day, failed, fill, h, may, quote, submit, table, toast } from "/static/core.js";
 
 const grid = (label, heads, rows, empty) => rows.length ? table(label, heads, rows) : h("p", { className: "muted" }, empty);
 
@@ -14,7 +14,7 @@ submit($("gateway-form"), async () => { await api("POST", "gateway", { heartbeat
 action($("gateway-pair"), async () => { await api("POST", "pairing", { seconds: 60 }); await showGateway(); });
 action($("gateway-restart"), async () => { await api("POST", "gateway/restart"); toast("The gateway has restarted; devices reconnect by themselves."); await showGateway(); });
 
-async function showCertificates() {
+const showCertificates = asker(async () => {
   const { certificates } = await api("GET", "certificates");
   fill($("certificates"), grid("Certificates", ["Device", "Serial", "Expires", "State", ""], certificates.map((each) => [
     each.device, h("code", {}, each.serial.slice(0, 12)), day(each.expires), badge(each.revoked ? "revoked" : "good"),
@@ -22,15 +22,15 @@ async function showCertificates() {
       ? h("button", { type: "button", className: "small", "aria-label": `Issue a new certificate for ${each.device}`, onclick: () => api("POST", `certificates/${quote(each.device)}`).then(showCertificates).catch(failed) }, "Issue anew")
       : h("button", { type: "button", className: "small danger", "aria-label": `Revoke the certificate of ${each.device}`, onclick: () => { if (confirm(`Cut ${each.device} off?`)) api("DELETE", `certificates/${quote(each.device)}`).then(showCertificates).catch(failed); } }, "Revoke"),
   ]), "No device has one yet."));
-}
+});
 
-async function showTokens() {
+const showTokens = asker(async () => {
   if (!may("admin")) return;
   const { tokens } = await api("GET", "tokens");
   fill($("tokens"), grid("Tokens", ["Name", "Role", "Made", ""], tokens.map((each) => [each.name, each.role, day(each.created),
     h("button", { type: "button", className: "small danger", "aria-label": `Revoke ${each.name}`, onclick: () => api("DELETE", `tokens/${quote(each.name)}`).then(showTokens).catch(failed) }, "Revoke")]),
   "None: only who can read the lab's folder gets in."));
-}
+});
 submit($("token-form"), async () => {
   const made = await api("POST", "tokens", { name: $("token-name").value, role: $("token-role").value });
   fill($("token-made"), h("p", { className: "notice" }, "Copy it now, it is not shown again: ", h("code", {}, made.token)));

@@ -52,6 +52,19 @@ The Other UART Is There
     Should Read    0x60010000    0x31
     Should Read    0x6001001C    0    0x3FF
 
+UART Says That A Byte Has Gone
+    Write    0x6000000C    0x4000               # TX_DONE
+    Interrupt Should Be    21    0
+    Write    ${UART0}    0x41
+    Interrupt Should Be    21    1
+    Write    0x60000010    0x4000
+    Interrupt Should Be    21    0
+
+UART Divides Its Clock
+    Write    0x60000014    ${{hex(694 | 7 << 20)}}    # 694 7/16 of 80 MHz
+    ${baud}=    Execute Command    uart0 BaudRate
+    Should Be Equal As Integers    ${{int($baud, 0)}}    115201
+
 UART Says That Bytes Wait
     Write    0x6000000C    0x100                # RXFIFO_TOUT
     Interrupt Should Be    21    0
@@ -100,6 +113,23 @@ System Timer Wakes Again And Again
         Write    0x6002306C    1
     END
 
+System Timer Has Two Counters
+    Write    0x60023000    0x20000000           # only the second
+    Let Time Pass    0.001
+    FOR    ${counter}    ${expected}    IN    0    0    1    16000
+        Write    ${{hex(0x60023004 + 4 * int($counter))}}    0x40000000
+        Should Read    ${{hex(0x60023044 + 8 * int($counter))}}    ${expected}
+    END
+    Write    0x60023028    32000                # comparator 1, from the second counter
+    Write    0x60023038    0x80000000
+    Write    0x60023054    1
+    Write    0x60023064    2
+    Write    0x60023000    0x20800000
+    Let Time Pass    0.0009
+    Interrupt Should Be    38    0
+    Let Time Pass    0.0002
+    Interrupt Should Be    38    1
+
 Timer Group Counts And Alarms
     Write    0x6001F010    1000                 # alarm at 1000
     Write    0x6001F070    1
@@ -127,6 +157,19 @@ The Other Timer Group Counts And Alarms
     Interrupt Should Be    32    0
     Write    0x6002007C    1
     Interrupt Should Be    34    0
+
+Timer Group Counts Down, From The Crystal
+    Write    0x6001F018    1000
+    Write    0x6001F020    1
+    Write    0x6001F010    90                   # alarm at 90
+    Write    0x6001F070    1
+    Write    0x6001F000    ${{hex(0x80000600 | 40 << 13)}}    # down, one a microsecond
+    Let Time Pass    0.0009
+    Write    0x6001F00C    1
+    Should Read    0x6001F004    100
+    Interrupt Should Be    32    0
+    Let Time Pass    0.00002
+    Interrupt Should Be    32    1
 
 Timer Group Reloads
     Write    0x6001F018    50
@@ -159,6 +202,24 @@ The Watchdog Bites Who Does Not Feed It, And Says So
     Let Time Pass    0.002
     Should Read    0x60008038    7    0x3F
 
+The Watchdog Barks Before It Bites
+    Write    0x6001F064    0x50D83AA1
+    Write    0x6001F04C    ${{hex(40000 << 16)}}
+    Write    0x6001F050    20                   # stage 0 interrupts,
+    Write    0x6001F054    20                   # stage 1 resets
+    Write    0x6001F070    2
+    Write    0x6001F048    ${{hex(1 << 31 | 1 << 29 | 3 << 27)}}
+    Let Time Pass    0.009
+    Interrupt Should Be    33    0
+    Let Time Pass    0.002
+    Interrupt Should Be    33    1
+    Write    0x6001F07C    2
+    Interrupt Should Be    33    0
+    Let Time Pass    0.008
+    Should Read    0x60008038    1    0x3F
+    Let Time Pass    0.002
+    Should Read    0x60008038    7    0x3F
+
 The Watchdog Of The Other Group Says That It Was It
     Write    0x60020064    0x50D83AA1
     Write    0x6002004C    ${{hex(40000 << 16)}}
@@ -176,6 +237,20 @@ The RTC Watchdog Bites, And The RTC Keeps What It Has
     Let Time Pass    0.002
     Should Read    0x60008038    0x10    0x3F
     Should Read    0x60008050    0xCAFE
+
+The RTC Watchdog Is Protected, And Can Be Fed
+    Write    0x60008094    136                  # a millisecond,
+    Write    0x60008098    136                  # and another
+    Write    0x60008090    ${{hex(1 << 31 | 1 << 28 | 4 << 25)}}
+    Write    0x600080A8    0
+    Write    0x60008090    0                    # protected: it goes on
+    Let Time Pass    0.0019
+    Write    0x600080A8    0x50D83AA1
+    Write    0x600080A4    1
+    Let Time Pass    0.0019
+    Should Read    0x60008038    0x01    0x3F
+    Let Time Pass    0.0002
+    Should Read    0x60008038    0x10    0x3F
 
 Software Resets Say Who They Were
     Write    ${RTC}    0x80000000
@@ -265,18 +340,30 @@ GPIO Sees Edges And Levels
     Write    0x6000404C    0x20
     Interrupt Should Be    16    0
 
+GPIO Sees Each Kind Of Edge
+    FOR    ${kind}    ${rise}    ${fall}    IN
+    ...    2    0    1
+    ...    3    1    1
+    ...    0    0    0
+        Write    0x60004088    ${{hex(1 << 13 | int($kind) << 7)}}
+        Execute Command    gpio OnGPIO 5 true
+        Interrupt Should Be    16    ${rise}
+        Write    0x6000404C    0x20
+        Execute Command    gpio OnGPIO 5 false
+        Interrupt Should Be    16    ${fall}
+        Write    0x6000404C    0x20
+    END
+    Write    0x60004088    ${{hex(1 << 13 | 5 << 7)}}    # high
+    Interrupt Should Be    16    0
+    Execute Command    gpio OnGPIO 5 true
+    Write    0x6000404C    0x20
+    Interrupt Should Be    16    1
+
 I2C Writes And Reads
-    Execute Command    include @${MODELS}/BME680.cs
-    Execute Command    machine LoadPlatformDescriptionFromString "bme680: Sensors.BME680 @ i2c0 0x77"
-    FOR    ${byte}    IN    0xEE    0xD0    0xEF
-        Write    0x6001301C    ${byte}
-    END
-    ${commands}=    Evaluate    [6 << 11, 1 << 11 | 1 << 8 | 2, 6 << 11, 1 << 11 | 1 << 8 | 1, 3 << 11 | 1 << 10 | 1, 2 << 11]
-    FOR    ${i}    ${command}    IN ENUMERATE    @{commands}
-        Write    ${{hex(0x60013058 + 4 * $i)}}    ${{hex($command)}}
-    END
+    Attach BME680
     Write    0x60013028    0x80                 # TRANS_COMPLETE
-    Write    0x60013004    0x20
+    I2C Commands    ${{[6 << 11, 1 << 11 | 1 << 8 | 2, 6 << 11, 1 << 11 | 1 << 8 | 1, 3 << 11 | 1 << 10 | 1, 2 << 11]}}
+    ...    0xEE    0xD0    0xEF
     Interrupt Should Be    29    1
     Should Read    0x60013008    0x100    0xFFFFFF00    # one byte has come
     Should Read    0x6001301C    0x61           # the chip's id
@@ -284,13 +371,21 @@ I2C Writes And Reads
     Write    0x60013024    0x80
     Interrupt Should Be    29    0
 
+I2C Goes On After A Pause
+    Attach BME680
+    Write    0x60013028    0x8                  # END_DETECT
+    I2C Commands    ${{[6 << 11, 1 << 11 | 1 << 8 | 2, 4 << 11]}}    0xEE    0xD0
+    Interrupt Should Be    29    1
+    Should Read    0x60013008    0x10    0x10    # the bus is kept
+    Write    0x60013024    0x8
+    Interrupt Should Be    29    0
+    I2C Commands    ${{[6 << 11, 1 << 11 | 1 << 8 | 1, 3 << 11 | 1 << 10 | 1, 2 << 11]}}    0xEF
+    Should Read    0x6001301C    0x61
+    Should Read    0x60013008    0    0x10
+
 I2C Says When Nobody Answers
-    Write    0x6001301C    0x20
-    Write    0x60013058    ${{hex(6 << 11)}}
-    Write    0x6001305C    ${{hex(1 << 11 | 1 << 8 | 1)}}
-    Write    0x60013060    ${{hex(2 << 11)}}
     Write    0x60013028    0x400                # NACK
-    Write    0x60013004    0x20
+    I2C Commands    ${{[6 << 11, 1 << 11 | 1 << 8 | 1, 2 << 11]}}    0x20
     Interrupt Should Be    29    1
     Should Read    0x60013020    0    0x80
     Should Read    0x60013008    1    0x1
@@ -307,6 +402,27 @@ SPI2 Sends And Receives
     Should Read    0x60024098    0x1640EF00
     Write    0x60024038    0x1000
     Interrupt Should Be    19    0
+
+SPI2 Keeps Its Device Selected
+    Execute Command    machine LoadPlatformDescriptionFromString "memory: Miscellaneous.NorFlash @ spi2 { id: 0xEF4016 }"
+    Write    0x60024020    0x40000000           # CS_KEEP_ACTIVE
+    Write    0x60024098    0x9F
+    Write    0x60024010    ${{hex(1 << 27)}}
+    Write    0x6002401C    7                    # a byte
+    Write    0x60024000    0x1000000
+    Write    0x60024020    0
+    Write    0x60024010    ${{hex(1 << 28)}}    # half duplex: only in
+    Write    0x6002401C    23
+    Write    0x60024000    0x1000000
+    Should Read    0x60024098    0x1640EF    0xFFFFFF
+
+Flash Says Whether It May Be Written
+    Flash Command    0x40000000                 # WREN
+    Flash Command    0x08000000                 # RDSR
+    Should Read    0x6000202C    0x2    0xFF
+    Flash Command    0x20000000                 # WRDI
+    Flash Command    0x08000000
+    Should Read    0x6000202C    0    0xFF
 
 Flash Is Erased, Programmed And Read
     Flash Command    0x10000000                 # RDID
@@ -332,6 +448,15 @@ The Generator Repeats Only With Its Seed
     ${one}=    Read    0x600260B0
     ${two}=    Read    0x600260B0
     Should Not Be Equal    ${one}    ${two}
+    Execute Command    emulation SetSeed 7
+    Should Read    0x600260B0    ${one}
+
+What Is Not Modelled Keeps What Is Written
+    Write    0x60043010    0x12345678           # USB
+    Should Read    0x60043010    0x12345678
+    Should Read    0x60043014    0
+    Execute Command    machine Reset
+    Should Read    0x60043010    0
 
 Its Address Is In The Fuses
     Execute Command    efuse MAC "7c:df:a1:01:02:03"
@@ -351,6 +476,23 @@ Matrix Should Choose
     Matrix Should Interrupt    True
     ${chosen}=    Execute Command    interrupts Chosen
     Should Be Equal As Integers    ${{int($chosen.strip(), 0)}}    ${number}
+
+Attach BME680
+    ${known}=    Get Variable Value    ${BME680 KNOWN}    ${False}
+    IF    not $known    Execute Command    include @${MODELS}/BME680.cs
+    Set Suite Variable    ${BME680 KNOWN}    ${True}
+    Execute Command    machine LoadPlatformDescriptionFromString "bme680: Sensors.BME680 @ i2c0 0x77"
+
+I2C Commands
+    [Documentation]    Puts bytes into the FIFO, and has the commands done.
+    [Arguments]    ${commands}    @{bytes}
+    FOR    ${byte}    IN    @{bytes}
+        Write    0x6001301C    ${byte}
+    END
+    FOR    ${i}    ${command}    IN ENUMERATE    @{commands}
+        Write    ${{hex(0x60013058 + 4 * $i)}}    ${{hex($command)}}
+    END
+    Write    0x60013004    0x20
 
 Flash Command
     [Arguments]    ${command}

@@ -24,6 +24,14 @@ _PROGRAM = "qemu-system-arm"
 _STATE = "machine.qemu"
 """QEMU's migration stream, in a snapshot. It holds the memory that a file backs, too."""
 
+# A UART without a FIFO takes one byte from a socket, and QEMU's main loop looks for the next when that has
+# been read: two hand-overs between threads for each byte. A multiplexer, though it has nobody to share with,
+# reads ahead and hands on from the thread that reads the UART (chardev/char-mux.c). What it holds, up to 32
+# bytes, is in no snapshot: a connection ends there anyway, but nothing else may pass through one.
+_BUFFER = ",mux=on"
+_NO_BYTE = "256"
+"""The byte that makes a multiplexer take the next one for a command, by default 1: one that there is not."""
+
 
 class QemuEngine:
     """Boots boards in QEMU, one process each."""
@@ -286,7 +294,7 @@ def arguments(launch: Launch, uarts: dict[int, int], control: int, identity: str
     :param identity: file that holds the identity.
     """
     board = launch.board
-    if board.qemu is None or board.identity is None or launch.image is None:
+    if board.qemu is None or board.uarts is None or board.identity is None or launch.image is None:
         raise UsageError(f"board {board.name} is not one for engine 'qemu'")
     machine = board.qemu.machine
     line = [_PROGRAM, "-name", launch.device, "-nodefaults", "-no-user-config", "-display", "none"]
@@ -303,9 +311,12 @@ def arguments(launch: Launch, uarts: dict[int, int], control: int, identity: str
         line += ["-cpu", board.qemu.cpu]
     for uart in range(max(uarts) + 1):
         if uart in uarts:
-            line += ["-chardev", f"socket,id=uart{uart},fd={uarts[uart]}", "-serial", f"chardev:uart{uart}"]
+            buffer = _BUFFER if uart == board.uarts.link else ""
+            line += ["-chardev", f"socket,id=uart{uart},fd={uarts[uart]}{buffer}"]
+            line += ["-serial", f"chardev:uart{uart}"]
         else:
             line += ["-serial", "null"]
+    line += ["-echr", _NO_BYTE]
     line += ["-chardev", f"socket,id=control,fd={control}", "-mon", "chardev=control,mode=control"]
     line += ["-device", f"loader,file={identity},addr={board.identity.address:#x},force-raw=on"]
     if launch.snapshot is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import struct
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -25,6 +26,7 @@ from lab.engines.native import NativeEngine
 from lab.engines.qemu import QemuEngine
 from lab.errors import LabError, MissingError
 from lab.home import Home
+from lab.link import Deframer, Type, frame
 from lab.pki import Authority
 from tests.listener import Listener
 
@@ -145,6 +147,22 @@ async def test_a_paused_board_says_nothing_and_loses_nothing(
         assert board.console.end == end
         await board.machine.resume()
         await board.says("this list")
+
+
+@pytest.mark.parametrize("name", [QEMU[0], QEMU[-1], NATIVE])
+async def test_what_qemu_takes_for_commands_reaches_the_board_by_its_link_as_it_is(
+    name: str, authority: Authority, tmp_path: Path
+) -> None:
+    commands = b"".join(b"\x01" + bytes([letter]) for letter in b"\x01hstbcx")
+    unknown = struct.pack("<BHH", Type.DATA, 4711, 0)
+    async with power(launch(name, authority, tmp_path)) as board:
+        await board.says("connecting as dev-1")
+        # Answered only if its CRC is right.
+        await board.machine.link.send(b"\0" + frame(unknown + commands + bytes(range(1, 256)) * 3))
+        deframer, answers = Deframer(), []
+        while not any(body[:3] == struct.pack("<BH", Type.CLOSE, 4711) for body in answers):
+            answers += deframer.feed(await board.machine.link.receive())
+        assert deframer.dropped == 0
 
 
 @pytest.mark.parametrize("name", ONE_EACH)

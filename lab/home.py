@@ -59,10 +59,7 @@ class Home:
         try:
             self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
-            raise UsageError(
-                f"cannot use {self.root} as the lab's folder: {error.strerror}",
-                hint="name another one with LAB_HOME=/some/folder",
-            ) from error
+            raise self._unusable(error) from error
         return self
 
     @property
@@ -137,8 +134,19 @@ class Home:
             (self.root / "daemon.json").unlink()
 
     def address(self) -> Address | None:
-        """Return where the daemon said it answers, or `None`; a killed one has left its word behind."""
+        """Return where the daemon said it answers, or `None`; a killed one has left its word behind.
+
+        :raises UsageError: the folder is none, or another user's.
+        """
         try:
             return Address(**json.loads((self.root / "daemon.json").read_text()))
         except (FileNotFoundError, ValueError, TypeError):
             return None
+        except OSError as error:
+            raise self._unusable(error) from error
+
+    def _unusable(self, error: OSError) -> UsageError:
+        return UsageError(
+            f"cannot use {self.root} as the lab's folder: {error.strerror}",
+            hint="name another one with LAB_HOME=/some/folder",
+        )

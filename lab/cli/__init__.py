@@ -141,6 +141,12 @@ def main() -> None:
         # The reader of our output has gone (`lab logs -f ID | head`): nobody is left to tell.
         sys.stderr.close()
         sys.exit(ExitCode.DONE)
+    except OSError as error:
+        # A full disk, a folder that is another user's: no fault of the lab's, so no traceback.
+        if verbosity.traceback:
+            raise
+        talk.print(f"[bold red]error:[/] {_plain(str(error))}", highlight=False, soft_wrap=True)
+        sys.exit(ExitCode.FAILED)
 
 
 def _plain(text: str) -> str:

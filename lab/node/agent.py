@@ -203,9 +203,10 @@ def load(file: Path) -> Config:
         for key in ("credentials", "folder"):
             table[key] = (file.parent / table[key]).resolve()
         config = Config(**table)
-    except (OSError, tomllib.TOMLDecodeError, TypeError, KeyError) as error:
+        sound = config.hub_url.startswith("https://") and 0 < config.interval <= 86400
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise UsageError(f"{file}: {error}", hint="docs/nodes.md explains every key") from error
-    if not config.hub_url.startswith("https://") or not 0 < config.interval <= 86400:
+    if not sound:
         raise UsageError(f"{file}: hub_url is https://host:port, interval a number of seconds")
     return config
 

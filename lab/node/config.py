@@ -299,7 +299,7 @@ def load(file: Path) -> Config:
         table = tomllib.loads(file.read_text())
     except OSError as error:
         raise UsageError(f"cannot read {file}: {error.strerror}") from error
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # UnicodeDecodeError is one, too
         raise UsageError(f"{file} is no TOML: {error}") from error
     return parse(table, file.parent, str(file))
 
@@ -326,7 +326,9 @@ def parse(table: Mapping[str, Any], base: Path, name: str = "the configuration")
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         key = ".".join(str(step) for step in first["loc"])
-        raise UsageError(f"{name}: {key}: {first['msg']}", hint="docs/nodes.md explains every key") from None
+        unknown = first["type"] == "unexpected_keyword_argument"
+        why = "there is no such key" if unknown else first["msg"].removeprefix("Value error, ")
+        raise UsageError(f"{name}: {key}: {why}", hint="docs/nodes.md explains every key") from None
     except TypeError as error:  # a TOML date
         raise UsageError(f"{name}: {error}") from None
     _check(config, name)

@@ -11,7 +11,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -248,8 +248,3 @@ class _Transaction:
 
     def __exit__(self, kind: object, _error: object, _trace: object) -> None:
         self._db.execute("COMMIT" if kind is None else "ROLLBACK")
-
-
-def pushed(readings: Iterable[Any]) -> list[dict[str, Any]]:
-    """Return readings of plugins as a spoke sends them."""
-    return [asdict(reading) for reading in readings]

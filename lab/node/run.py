@@ -105,8 +105,9 @@ def _listen(host: str, port: int, key: str) -> socket.socket:
     try:
         return socket.create_server((host, port))
     except OSError as error:
+        why = str(error.strerror).partition(" (while")[0]  # what follows repeats the address
         raise UsageError(
-            f"cannot listen on {host} port {port}: {error.strerror}", hint=f"choose another {key}, 0 for any"
+            f"cannot listen on {host} port {port}: {why}", hint=f"choose another {key}, 0 for any"
         ) from error
 
 

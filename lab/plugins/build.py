@@ -69,7 +69,7 @@ def _world_of(source: Path) -> str:
         named = tomllib.loads((source / "plugin.toml").read_text()).get("world")
     except FileNotFoundError:
         named = source.name if source.name in worlds() else None
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # UnicodeDecodeError is one, too
         raise UsageError(f"{source / 'plugin.toml'} is no TOML: {error}") from error
     if not isinstance(named, str):
         raise UsageError(

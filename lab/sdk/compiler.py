@@ -86,12 +86,13 @@ def compile(
     target = output.absolute() if output else app.folder / "build" / f"{app.name}.wasm"
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        # Beside the output, so that it becomes visible whole or not at all, and only if it is good.
+        beside = tempfile.TemporaryDirectory(prefix=".", dir=target.parent)
     except OSError as error:
         raise UsageError(
-            f"cannot make {target.parent}: {error.strerror}", hint="lab compile -o FILE writes elsewhere."
+            f"cannot write to {target.parent}: {error.strerror}", hint="lab compile -o FILE writes elsewhere."
         ) from error
-    # Beside the output, so that it becomes visible whole or not at all, and only if it is good.
-    with tempfile.TemporaryDirectory(prefix=".", dir=target.parent) as scratch:
+    with beside as scratch:
         made = Path(scratch) / "module.wasm"
         progress(f"compiling {app.name} ({language.name})")
         warnings = language.build(replace(app, output=made))

@@ -216,6 +216,27 @@ def test_what_a_lab_refuses_is_said_in_its_words(lab: Cli) -> None:
     assert [device["id"] for device in lab.json("ps")["devices"]] == ["device"]
 
 
+def test_files_that_are_none_of_the_labs_are_refused_by_name(lab: Cli) -> None:
+    noise = lab.folder / "noise.toml"
+    noise.write_bytes(bytes(range(128, 256)))
+    (lab.folder / "plugin").mkdir()
+    (lab.folder / "plugin" / "plugin.py").touch()
+    (lab.folder / "plugin" / "plugin.toml").write_bytes(noise.read_bytes())
+    lab.ok("new", "app", "--lang", "wat")
+    for arguments, words in (
+        (["node", "-c", "noise.toml"], "noise.toml is no TOML"),
+        (["node", "update", "x", "--plugins", "-c", "noise.toml"], "noise.toml is no TOML"),
+        (["plugin", "build", "plugin"], "plugin.toml is no TOML"),
+        (["compile", "app", "-o", "/proc/app.wasm"], "cannot write to /proc"),
+    ):
+        done = lab.run(*arguments)
+        assert (done.returncode, words in done.stderr, "Traceback" in done.stderr) == (2, True, False), done
+    lab.environment["LAB_HOME"] = str(noise)
+    for verb in ("ps", "up"):
+        done = lab.run(verb)
+        assert (done.returncode, "LAB_HOME=" in done.stderr) == (2, True), done.stderr
+
+
 def test_a_device_that_cannot_connect_times_out(lab: Cli) -> None:
     done = lab.run("up", "--board", "mps2-an385", "--timeout", "0.1")
     assert done.returncode == 4

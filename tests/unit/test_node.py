@@ -124,7 +124,7 @@ def test_examples_are_configurations() -> None:
 @pytest.mark.parametrize(
     ("table", "said"),
     [
-        ({"poling": {}}, "poling"),
+        ({"poling": {}}, "poling: there is no such key"),
         ({"polling": {"interval": "2"}}, "polling.interval"),
         ({"polling": {"interval": 0}}, "polling.interval"),
         ({"sensors": {"bme680": {"address": 0x50}}}, "sensors.bme680.address"),

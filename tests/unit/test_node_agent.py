@@ -101,7 +101,14 @@ async def test_agent_process_stays_below_30_mb_and_survives_a_kill(site: Site) -
 
 @pytest.mark.parametrize(
     "text",
-    ["", "[agent]\nnode_id = 1", "[agent]\nnope = 1", "[[", '[agent]\nhub_url = "http://x"'],
+    [
+        "",
+        "[agent]\nnode_id = 1",
+        "[agent]\nnope = 1",
+        "[[",
+        '[agent]\nhub_url = "http://x"',
+        '[agent]\nnode_id = "a"\nhub_url = 3\ncredentials = "c"\nfolder = "f"',
+    ],
 )
 def test_bad_configuration_is_told(tmp_path: Path, text: str) -> None:
     (tmp_path / "agent.toml").write_text(text)

@@ -291,7 +291,7 @@ def test_a_refused_module_does_not_replace_the_one_before(app: Path) -> None:
 
 def test_a_folder_that_cannot_be_written_is_named(app: Path) -> None:
     (app / "build").write_text("in the way")
-    with pytest.raises(UsageError, match=r"cannot make .*build: File exists") as caught:
+    with pytest.raises(UsageError, match=r"cannot write to .*build: File exists") as caught:
         sdk.compile(app)
     assert "-o FILE" in caught.value.hint
     assert sdk.compile(app, output=app / "elsewhere" / "app.wasm").wasm == app / "elsewhere" / "app.wasm"

@@ -1,5 +1,5 @@
 *** Settings ***
-Documentation       The ESP32's peripherals, register by register; sections are those of its Technical Reference Manual. What the family
+Documentation       The ESP32's peripherals, register by register, after its Technical Reference Manual. What the family
 ...                 shares is in esp32c3.robot: here is that the chip has it at its own offsets, and what only it has.
 
 Resource            ${CURDIR}/esp32_family.resource
@@ -215,7 +215,7 @@ Its Address Is In The Fuses
 
 *** Keywords ***
 Interrupt Should Be
-    [Documentation]    Whether a source of the interrupt matrix (section 2.3.1) is up.
+    [Documentation]    Whether a source of the interrupt matrix is up.
     [Arguments]    ${source}    ${level}
     ${word}=    Read    ${{hex(0x3FF000EC + 4 * (int($source) // 32))}}
     Should Be Equal As Integers    ${{$word >> int($source) % 32 & 1}}    ${level}

@@ -1,5 +1,5 @@
 *** Settings ***
-Documentation       The ESP32-C3's peripherals, register by register; sections are those of its Technical Reference Manual.
+Documentation       The ESP32-C3's peripherals, register by register, after its Technical Reference Manual.
 
 Resource            ${CURDIR}/esp32_family.resource
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The ESP32-C3's processor (Technical Reference Manual 1.1, chapter 1): RV32IMC with a few registers of its own.
+// The ESP32-C3's processor (Technical Reference Manual, ESP-RISC-V CPU): RV32IMC with a few registers of its own.
 //
 using System;
 using Antmicro.Renode.Core;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// eFuse of the ESP32-C3 (Technical Reference Manual 1.1, chapter 4).
+// eFuse of the ESP32-C3 (Technical Reference Manual, eFuse Controller).
 //
 using Antmicro.Renode.Core;
 using Antmicro.Renode.Core.Structure.Registers;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// GPIO and GPIO matrix of the ESP32-C3 (Technical Reference Manual 1.1, chapter 5).
+// GPIO and GPIO matrix of the ESP32-C3 (Technical Reference Manual, IO MUX and GPIO Matrix).
 //
 using Antmicro.Renode.Core;
 

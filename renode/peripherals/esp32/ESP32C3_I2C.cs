@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// I2C controller of the ESP32-C3 (Technical Reference Manual 1.1, chapter 28).
+// I2C controller of the ESP32-C3 (Technical Reference Manual, I2C Controller).
 //
 using Antmicro.Renode.Core;
 using Antmicro.Renode.Core.Structure.Registers;
@@ -19,7 +19,7 @@ namespace Antmicro.Renode.Peripherals.I2C
             Reset();
         }
 
-        // Section 28.4.2.2.
+        // "I2C Controller", the command registers.
         private static readonly Operation[] Operations =
         {
             Operation.None, Operation.Write, Operation.Stop, Operation.Read, Operation.End, Operation.None, Operation.Restart,

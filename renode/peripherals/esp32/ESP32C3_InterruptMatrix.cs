@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Interrupt matrix of the ESP32-C3 (Technical Reference Manual 1.1, chapter 8): 62 sources, each led to one of the
+// Interrupt matrix of the ESP32-C3 (Technical Reference Manual, Interrupt Matrix): 62 sources, each led to one of the
 // processor's 31 interrupts.
 //
 using Antmicro.Renode.Core;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Low-power management of the ESP32-C3 (Technical Reference Manual 1.1, chapter 9).
+// Low-power management of the ESP32-C3 (Technical Reference Manual, Low-power Management).
 //
 using Antmicro.Renode.Core;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// GP-SPI2 of the ESP32-C3 (Technical Reference Manual 1.1, chapter 27), as master that the processor feeds.
+// GP-SPI2 of the ESP32-C3 (Technical Reference Manual, SPI Controller), as master that the processor feeds.
 //
 using Antmicro.Renode.Core;
 using Antmicro.Renode.Core.Structure.Registers;

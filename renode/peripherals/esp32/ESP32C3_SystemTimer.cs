@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// System timer of the ESP32-C3 (Technical Reference Manual 1.1, chapter 10): two counters of 52 bits at 16 MHz, and three
+// System timer of the ESP32-C3 (Technical Reference Manual, System Timer): two counters of 52 bits at 16 MHz, and three
 // comparators.
 //
 using Antmicro.Renode.Core;

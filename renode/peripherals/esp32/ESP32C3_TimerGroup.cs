@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Timer group of the ESP32-C3 (Technical Reference Manual 1.1, chapters 11 and 12): a timer of 54 bits and a watchdog.
+// Timer group of the ESP32-C3 (Technical Reference Manual, Timer Group and Watchdog Timers): a timer of 54 bits and a watchdog.
 //
 using Antmicro.Renode.Core;
 using Antmicro.Renode.Peripherals.Miscellaneous;

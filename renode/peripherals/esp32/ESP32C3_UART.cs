@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// UART of the ESP32-C3 (Technical Reference Manual 1.1, chapter 26).
+// UART of the ESP32-C3 (Technical Reference Manual, UART Controller).
 //
 using Antmicro.Renode.Core;
 using Antmicro.Renode.Core.Structure.Registers;

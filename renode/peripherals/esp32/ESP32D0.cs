@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A processor of the ESP32-D0WD (ESP32 Technical Reference Manual, chapter 1): Xtensa LX6, of which Renode has the core.
+// A processor of the ESP32-D0WD: Xtensa LX6, of which Renode has the core.
 //
 using System;
 using System.Reflection;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// DPort of the ESP32-D0WD (ESP32 Technical Reference Manual, chapter 5) with the interrupt matrix (chapter 2): 69 sources,
+// DPort of the ESP32-D0WD (ESP32 Technical Reference Manual, DPort Registers) with the interrupt matrix (Interrupt Matrix): 69 sources,
 // each led to one of the first processor's 32 interrupts.
 //
 using System.Collections.Generic;
@@ -124,7 +124,7 @@ namespace Antmicro.Renode.Peripherals.IRQControllers
 
         private const int Sources = 69;
         private const int Interrupts = 32;
-        // All but 6, 7, 11, 15, 16 and 29, which are the core's own: timers, software, profiling (section 2.3.2).
+        // All but 6, 7, 11, 15, 16 and 29, which are the core's own: timers, software, profiling (Interrupt Matrix, CPU interrupts).
         private const uint External = 0xDFFE773F;
         private const uint InternalTimer = 16;
         private const ulong Idle = 1;

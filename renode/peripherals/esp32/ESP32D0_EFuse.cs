@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// eFuse of the ESP32-D0WD (ESP32 Technical Reference Manual, chapter 20).
+// eFuse of the ESP32-D0WD (ESP32 Technical Reference Manual, eFuse Controller).
 //
 using System;
 using System.Linq;

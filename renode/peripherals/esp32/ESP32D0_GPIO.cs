@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// GPIO and GPIO matrix of the ESP32-D0WD (ESP32 Technical Reference Manual, chapter 4), seen by its first processor.
+// GPIO and GPIO matrix of the ESP32-D0WD (ESP32 Technical Reference Manual, IO_MUX and GPIO Matrix), seen by its first processor.
 //
 using Antmicro.Renode.Core;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// I2C controller of the ESP32-D0WD (ESP32 Technical Reference Manual, chapter 11).
+// I2C controller of the ESP32-D0WD (ESP32 Technical Reference Manual, I2C Controller).
 //
 using Antmicro.Renode.Core;
 using Antmicro.Renode.Peripherals.Miscellaneous;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Low-power management of the ESP32-D0WD (ESP32 Technical Reference Manual, chapter 31).
+// Low-power management of the ESP32-D0WD (ESP32 Technical Reference Manual, Low-Power Management).
 //
 using Antmicro.Renode.Core;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// SPI2 and SPI3 of the ESP32-D0WD (ESP32 Technical Reference Manual, chapter 7), as masters that the processor feeds.
+// SPI2 and SPI3 of the ESP32-D0WD (ESP32 Technical Reference Manual, SPI Controller), as masters that the processor feeds.
 //
 using Antmicro.Renode.Core;
 using Antmicro.Renode.Core.Structure.Registers;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Timer group of the ESP32-D0WD (ESP32 Technical Reference Manual, chapters 18 and 19): two timers of 64 bits and a watchdog.
+// Timer group of the ESP32-D0WD (ESP32 Technical Reference Manual, Timer Group and Watchdog Timers): two timers of 64 bits and a watchdog.
 //
 using Antmicro.Renode.Core;
 using Antmicro.Renode.Peripherals.Miscellaneous;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// UART of the ESP32-D0WD (ESP32 Technical Reference Manual, chapter 13).
+// UART of the ESP32-D0WD (ESP32 Technical Reference Manual, UART Controller).
 //
 using Antmicro.Renode.Core;
 using Antmicro.Renode.Core.Structure.Registers;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// GPIO and GPIO matrix of the ESP32 family (ESP32-C3 Technical Reference Manual 1.1, chapter 5; ESP32 Technical Reference
-// Manual, chapter 4).
+// GPIO and GPIO matrix of the ESP32 family (Technical Reference Manuals of the ESP32-C3 and the ESP32, IO MUX and GPIO
+// Matrix).
 //
 using Antmicro.Renode.Core;
 using Antmicro.Renode.Core.Structure.Registers;

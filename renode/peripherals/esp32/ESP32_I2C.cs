@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// I2C controller of the ESP32 family (ESP32-C3 Technical Reference Manual 1.1, chapter 28; ESP32 Technical Reference Manual,
-// chapter 11), as master.
+// I2C controller of the ESP32 family (Technical Reference Manuals of the ESP32-C3 and the ESP32, I2C Controller), as master.
 //
 using System.Collections.Generic;
 using System.Linq;

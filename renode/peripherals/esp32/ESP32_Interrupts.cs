@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The four interrupt registers that each module of the ESP32 family has, under its own name and at its own offsets: INT_RAW,
-// INT_ST, INT_ENA and INT_CLR (for example ESP32-C3 Technical Reference Manual 1.1, registers 26.4 to 26.7 of the UART).
+// INT_ST, INT_ENA and INT_CLR (for example ESP32-C3 Technical Reference Manual, UART Controller).
 //
 using Antmicro.Renode.Core;
 using Antmicro.Renode.Core.Structure.Registers;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Random number generator of the ESP32 family (ESP32-C3 Technical Reference Manual 1.1, chapter 21; ESP32 Technical Reference
-// Manual, chapter 24): one register amid those of another module.
+// Random number generator of the ESP32 family (Technical Reference Manuals of the ESP32-C3 and the ESP32, Random Number
+// Generator): one register amid those of another module.
 //
 using Antmicro.Renode.Core;
 using Antmicro.Renode.Core.Structure.Registers;

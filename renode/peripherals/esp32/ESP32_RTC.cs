@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Low-power management of the ESP32 family (ESP32-C3 Technical Reference Manual 1.1, chapter 9, and 12 for its watchdog; ESP32
-// Technical Reference Manual, chapters 18 and 31): resets by software and their reason, the RTC timer, retained registers, the
-// RTC watchdog.
+// Low-power management of the ESP32 family (Technical Reference Manuals of the ESP32-C3 and the ESP32, Low-power Management and
+// Watchdog Timers): resets by software and their reason, the RTC timer, retained registers, the RTC watchdog.
 //
 using Antmicro.Renode.Core;
 using Antmicro.Renode.Core.Structure.Registers;
@@ -111,10 +110,10 @@ namespace Antmicro.Renode.Peripherals.Miscellaneous
             get { return 0x400; }
         }
 
-        /// <summary>What opens a watchdog's protection (ESP32-C3 Technical Reference Manual 1.1, section 12.2.2.3).</summary>
+        /// <summary>What opens a watchdog's protection (Technical Reference Manuals, Watchdog Timers).</summary>
         public const uint WatchdogKey = 0x50D83AA1;
 
-        // RESET_CAUSE_PROCPU (ESP32-C3 Technical Reference Manual 1.1, table 6.1-1).
+        // RESET_CAUSE_PROCPU (Technical Reference Manuals, Reset and Clock).
         public const uint PowerOn = 0x01;
         public const uint SoftwareSystem = 0x03;
         public const uint TimerGroup0Watchdog = 0x07;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// SPI of the ESP32 family as master that the processor feeds: what GP-SPI (ESP32-C3 Technical Reference Manual 1.1, chapter
-// 27), the flash's controllers and the ESP32's SPI share. Chips have the same registers at other offsets.
+// SPI of the ESP32 family as master that the processor feeds: what GP-SPI (ESP32-C3 Technical Reference Manual, SPI Controller),
+// the flash's controllers and the ESP32's SPI share. Chips have the same registers at other offsets.
 //
 using Antmicro.Renode.Core;
 using Antmicro.Renode.Core.Structure;

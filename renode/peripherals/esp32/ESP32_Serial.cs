@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// UART of the ESP32 family (ESP32-C3 Technical Reference Manual 1.1, chapter 26; ESP32 Technical Reference Manual, chapter 13).
+// UART of the ESP32 family (Technical Reference Manuals of the ESP32-C3 and the ESP32, UART Controller).
 //
 using Antmicro.Renode.Core;
 using Antmicro.Renode.Core.Structure.Registers;

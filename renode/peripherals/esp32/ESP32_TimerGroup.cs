@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Timer group of the ESP32 family (ESP32-C3 Technical Reference Manual 1.1, chapters 11 and 12; ESP32 Technical Reference
-// Manual, chapters 18 and 19): timers, a watchdog, and the measurement of slow clocks.
+// Timer group of the ESP32 family (Technical Reference Manuals of the ESP32-C3 and the ESP32, Timer Group and Watchdog Timers):
+// timers, a watchdog, and the measurement of slow clocks.
 //
 using Antmicro.Renode.Core;
 using Antmicro.Renode.Core.Structure.Registers;

@@ -1,5 +1,5 @@
-/* Where the ESP32 has what its ROM uses: Technical Reference Manual, chapters 13 (UART), 31 (low power), 4
- * (pins), 2 (interrupts). */
+/* Where the ESP32 has what its ROM uses: Technical Reference Manual, registers of UART Controller,
+ * Low-Power Management, IO_MUX and GPIO Matrix, DPort. */
 #pragma once
 
 #include "rom.h"

@@ -1,5 +1,5 @@
-/* Where the ESP32-C3 has what its ROM uses: Technical Reference Manual 1.1, chapters 26 (UART), 10 (system
- * timer), 9 (low power), 5 (pins) and 8 (interrupts). */
+/* Where the ESP32-C3 has what its ROM uses: Technical Reference Manual, registers of UART Controller,
+ * System Timer, Low-power Management, IO MUX and GPIO Matrix, Interrupt Matrix. */
 #pragma once
 
 #include "rom.h"

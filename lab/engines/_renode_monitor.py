@@ -12,7 +12,6 @@ import re
 import struct
 from collections.abc import Iterable
 
-import anyio
 from anyio import to_thread
 from anyio.streams.buffered import BufferedByteReceiveStream
 
@@ -21,8 +20,8 @@ from lab.engines.renode_control import (
     COMMAND_TIMEOUT,
     KEYWORD_TIMEOUT,
     Conversation,
+    Conversing,
     RenodeError,
-    Setup,
     included,
     quoted,
     ready,
@@ -36,15 +35,10 @@ _LENGTH = struct.Struct("<i")
 _COMMAND, _STILL, _KEYWORD = range(3)  # kinds of request, as the agent counts them
 
 
-class MonitorControl:
+class MonitorControl(Conversing):
     """A Renode of its own, with the lab's agent in it."""
 
-    process: Process
-
-    def __init__(self, setup: Setup) -> None:
-        self._setup = setup
-        self._stdin: int | None = None
-        self._conversation: Conversation | None = None
+    _stdin: int | None = None
 
     async def start(self) -> None:
         """Start Renode; returns when its agent has connected."""
@@ -113,15 +107,10 @@ class MonitorControl:
 
     async def close(self) -> None:
         """End the process; returns when it is gone."""
-        with anyio.CancelScope(shield=True):
-            if hasattr(self, "process"):
-                self.process.kill_group()
-                await self.process.wait()
-            if self._conversation is not None:
-                await self._conversation.aclose()
-            if self._stdin is not None:
-                os.close(self._stdin)
-                self._stdin = None
+        await super().close()
+        if self._stdin is not None:
+            os.close(self._stdin)
+            self._stdin = None
 
     async def _request(
         self, kind: int, machine: str, command: str, *, what: str, timeout: float = COMMAND_TIMEOUT

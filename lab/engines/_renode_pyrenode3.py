@@ -16,7 +16,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import anyio
 from anyio import to_thread
 from anyio.streams.buffered import BufferedByteReceiveStream
 
@@ -26,8 +25,8 @@ from lab.engines.renode_control import (
     COMMAND_TIMEOUT,
     KEYWORD_TIMEOUT,
     Conversation,
+    Conversing,
     RenodeError,
-    Setup,
     included,
     ready,
     refused,
@@ -43,14 +42,8 @@ PYTHON = "LAB_PYRENODE3_PYTHON"
 _PLACES = ("PYRENODE_PKG", "PYRENODE_BUILD_DIR", "PYRENODE_BIN")
 
 
-class Pyrenode3Control:
+class Pyrenode3Control(Conversing):
     """A Renode in a Python process that is asked by frames on its stdin and stdout."""
-
-    process: Process
-
-    def __init__(self, setup: Setup) -> None:
-        self._setup = setup
-        self._conversation: Conversation | None = None
 
     async def start(self) -> None:
         """Start the process; returns when Renode is loaded and the models are compiled."""
@@ -116,15 +109,6 @@ class Pyrenode3Control:
             "keyword", "run a Robot keyword", timeout=KEYWORD_TIMEOUT, request=request
         )
         return response
-
-    async def close(self) -> None:
-        """End the process; returns when it is gone."""
-        with anyio.CancelScope(shield=True):
-            if hasattr(self, "process"):
-                self.process.kill_group()
-                await self.process.wait()
-            if self._conversation is not None:
-                await self._conversation.aclose()
 
     async def _ask(self, do: str, what: str, *, timeout: float = COMMAND_TIMEOUT, **arguments: object) -> Any:
         """Have the worker do something and return its value.

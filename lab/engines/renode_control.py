@@ -157,6 +157,25 @@ class Conversation:
         await self._stream.aclose()
 
 
+class Conversing:
+    """What both ways of control have in common: a process, and a conversation with it."""
+
+    process: Process
+
+    def __init__(self, setup: Setup) -> None:
+        self._setup = setup
+        self._conversation: Conversation | None = None
+
+    async def close(self) -> None:
+        """End the process; returns when it is gone."""
+        with anyio.CancelScope(shield=True):
+            if hasattr(self, "process"):
+                self.process.kill_group()
+                await self.process.wait()
+            if self._conversation is not None:
+                await self._conversation.aclose()
+
+
 async def ready(process: Process, sign: Callable[[], Awaitable[T]]) -> T:
     """Return what `sign` does, unless the process ends before or takes too long.
 

@@ -147,7 +147,7 @@ def test_what_happens_while_a_page_loads_is_not_drawn_over(page: Any, lab: Runni
 
 def test_an_older_search_is_not_drawn_over_a_newer_one(page: Any) -> None:
     held: list[Any] = []
-    page.route("**/api/v1/logs?*text=older*", held.append)
+    page.route("**/api/v1/logs?*text=older*", lambda route: held.append(route))
     page.goto("/logs")
     page.get_by_label("Text").fill("older")
     with page.expect_request("**/api/v1/logs?*text=older*"):

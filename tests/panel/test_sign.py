@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -202,10 +201,8 @@ def test_a_rollout_is_rolled_back(page: Any, lab: Running, strict: str, own: Pub
     expect(dialog).to_be_hidden()
     page.get_by_role("button", name=f"Roll back rollout {second}").click()
     dialog = page.get_by_role("dialog", name=f"Roll back rollout #{second}")
-    expect(dialog).to_contain_text(f"{strict} leaves backward 2.0.0.")
-    expect(dialog.get_by_label("Version").locator("option:checked")).to_contain_text(
-        re.compile("^backward 1.0.0 · .*, which ran before$")
-    )
+    expect(dialog).to_contain_text(f"{strict} leaves backward 2.0.0. Before that, it ran backward 1.0.0.")
+    expect(dialog.get_by_label("Version").locator("option:checked")).to_have_text("backward 1.0.0 · number 1")
     page.locator("#b-key").set_input_files(own.file)
     expect(page.locator("#b-key-status")).to_contain_text(own.id)
     rollout = begun(page, "Roll back")

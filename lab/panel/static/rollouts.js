@@ -1,5 +1,5 @@
 // Rollouts, with the progress of every device, and two versions side by side.
-import { $, action, api, appName, asker, badge, bytes, clock, content, day, fill, follow, failed, h, isPackage, may, number, quote, renew, submit, table } from "/static/core.js";
+import { $, action, api, appName, asker, badge, bytes, clock, content, failed, fill, follow, h, isPackage, may, number, quote, renew, submit, table } from "/static/core.js";
 import { signer } from "/static/sign.js";
 
 const TONES = { confirmed: "ok", transferring: "warn", trial: "warn", "rolled-back": "bad", failed: "bad" };
@@ -164,10 +164,10 @@ async function askBack(id) {
   const known = before.size === 1 && packages.has(last);
   const ran = [...before].some((each) => each !== null) ? "different versions" : "no version the lab has kept";
   const others = [...packages.values()].filter((each) => each.name === rollout.app && !(known && each.id === last));
-  const option = (each, words = "") => h("option", { value: each.id }, `${version(each.id)} · ${each.signed ? `number ${each.sequence}` : "unsigned"}, kept ${day(each.created)}${words}`);
+  const option = (each) => h("option", { value: each.id }, `${version(each.id)} · ${each.signed ? `number ${each.sequence}` : "unsigned"}`);
   $("back-title").textContent = `Roll back rollout #${rollout.id}`;
-  $("back-about").textContent = `${devices.length === 1 ? `${devices[0].device} leaves` : `${devices.length} devices leave`} ${version(rollout.package)}. ${known ? "" : `Before that, ${devices.length === 1 ? "it" : "they"} ran ${ran} of ${rollout.app}: choose one.`}`;
-  fill($("b-version"), known ? option(packages.get(last), ", which ran before") : h("option", { value: "" }, "choose a version"), others.map((each) => option(each)));
+  $("back-about").textContent = `${devices.length === 1 ? `${devices[0].device} leaves` : `${devices.length} devices leave`} ${[rollout.package, rollout.other].filter(Boolean).map(version).join(" and ")}. Before that, ${devices.length === 1 ? "it" : "they"} ran ${known ? `${version(last)}.` : `${ran} of ${rollout.app}: choose one.`}`;
+  fill($("b-version"), known ? option(packages.get(last)) : h("option", { value: "" }, "choose a version"), others.map(option));
   asksForKey();
   backDialog.showModal();
 }

@@ -110,6 +110,7 @@ class Rollouts:
         self._audit = audit
         self._runs: dict[int, _Run] = {}
         self._watcher: asyncio.Task[None] | None = None
+        self._beginning = asyncio.Lock()  # between the check for another of the app and being one
 
     async def start(self) -> None:
         """Go on with what was not over when the last process ended."""
@@ -141,42 +142,12 @@ class Rollouts:
         arms = {"a": await self._store.package(package)}
         if other is not None:
             arms["b"] = await self._store.package(other)
-        self._check(plan, arms)
-        targets = self._targets(plan)
-        name = arms["a"].name
-        arm_of = _split([info.id for info in targets], plan.split if other else 0, package)
-        for info in targets:
-            self._check_sequence(info, arms[arm_of[info.id]])
-        now = time.time()
-        row = Rollout(
-            app=name,
-            package=package,
-            other=other,
-            split=plan.split if other else 0,
-            target=",".join(plan.devices) or plan.selector or "all",
-            batch=plan.batch,
-            pause=plan.pause,
-            max_failures=plan.max_failures,
-            canary=plan.canary,
-            state=RUNNING,
-            rollback_of=plan.rollback_of,
-            created=now,
-            created_by=by,
-        )
-        devices = [
-            RolloutDevice(
-                rollout=0,
-                device=info.id,
-                position=position,
-                arm=arm_of[info.id],
-                state=PENDING,
-                previous=self._gateway.desired(info.id, name),
-            )
-            for position, info in enumerate(targets)
-        ]
-        id = await self._store.add_rollout(row, devices)
-        self._tell(row, "started", devices=len(devices))
-        await self._load(row)
+        async with self._beginning:
+            self._check(plan, arms)
+            row, devices = self._drawn_up(plan, arms, by)
+            id = await self._store.add_rollout(row, devices)
+            self._tell(row, "started", devices=len(devices))
+            await self._load(row)
         return await self.show(id)
 
     async def pause(self, id: int, reason: str = "paused by hand") -> Json:
@@ -298,6 +269,41 @@ class Rollouts:
                     f"rollout {run.id} of {run.row.app} is not over",
                     hint=f"see it: lab rollout status {run.id}; end it: lab rollout abort {run.id}",
                 )
+
+    def _drawn_up(self, plan: Plan, arms: dict[str, Package], by: str) -> tuple[Rollout, list[RolloutDevice]]:
+        targets = self._targets(plan)
+        package, other = arms["a"], arms.get("b")
+        split = plan.split if other else 0
+        arm_of = _split([info.id for info in targets], split, package.id)
+        for info in targets:
+            self._check_sequence(info, arms[arm_of[info.id]])
+        row = Rollout(
+            app=package.name,
+            package=package.id,
+            other=other.id if other else None,
+            split=split,
+            target=",".join(plan.devices) or plan.selector or "all",
+            batch=plan.batch,
+            pause=plan.pause,
+            max_failures=plan.max_failures,
+            canary=plan.canary,
+            state=RUNNING,
+            rollback_of=plan.rollback_of,
+            created=time.time(),
+            created_by=by,
+        )
+        devices = [
+            RolloutDevice(
+                rollout=0,
+                device=info.id,
+                position=position,
+                arm=arm_of[info.id],
+                state=PENDING,
+                previous=self._gateway.desired(info.id, package.name),
+            )
+            for position, info in enumerate(targets)
+        ]
+        return row, devices
 
     def _targets(self, plan: Plan) -> list[DeviceInfo]:
         if plan.devices:

@@ -434,6 +434,14 @@ async def test_plans_that_cannot_be(
     assert await site.rollouts.rollouts() == []
 
 
+async def test_of_two_begun_at_once_one_is_refused(site: Site, fleet: Fleet, publisher: Publisher) -> None:
+    await fleet.join("a", trial="hold")
+    packages = [version(publisher, number) for number in (1, 2)]
+    begun = await asyncio.gather(*(begin(site, each) for each in packages), return_exceptions=True)
+    assert sorted(type(each).__name__ for each in begun) == ["UsageError", "int"]
+    assert len(await site.rollouts.rollouts()) == 1
+
+
 async def test_one_rollout_of_an_app_at_a_time(site: Site, fleet: Fleet, publisher: Publisher) -> None:
     await fleet.join("a", trial="hold")
     id = await begin(site, version(publisher, 1))

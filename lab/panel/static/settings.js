@@ -19,7 +19,7 @@ const showCertificates = asker(async () => {
   fill($("certificates"), grid("Certificates", ["Device", "Serial", "Expires", "State", ""], certificates.map((each) => [
     each.device, h("code", {}, each.serial.slice(0, 12)), day(each.expires), badge(each.revoked ? "revoked" : "good"),
     !may("admin") ? "" : each.revoked
-      ? h("button", { type: "button", className: "small", "aria-label": `Issue a new certificate for ${each.device}`, onclick: () => api("POST", `certificates/${quote(each.device)}`).then(showCertificates).catch(failed) }, "Issue anew")
+      ? h("button", { type: "button", className: "small", "aria-label": `Issue anew the certificate of ${each.device}`, onclick: () => api("POST", `certificates/${quote(each.device)}`).then(showCertificates).catch(failed) }, "Issue anew")
       : h("button", { type: "button", className: "small danger", "aria-label": `Revoke the certificate of ${each.device}`, onclick: () => { if (confirm(`Cut ${each.device} off?`)) api("DELETE", `certificates/${quote(each.device)}`).then(showCertificates).catch(failed); } }, "Revoke"),
   ]), "No device has one yet."));
 });

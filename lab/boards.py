@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import os
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -21,6 +20,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from lab import paths
 from lab.errors import UsageError
+from lab.home import Home
 
 Address = Annotated[int, Field(ge=0, le=0xFFFF_FFFF)]
 Size = Annotated[int, Field(gt=0, le=0x1_0000_0000)]
@@ -206,11 +206,9 @@ def folders(extra: Iterable[Path] = ()) -> list[Path]:
     found = []
     for folder in extra:
         if not folder.is_dir():
-            raise UsageError(
-                f"{folder} is not a folder", hint="--platforms takes a folder of board files (*.toml)."
-            )
+            raise UsageError(f"{folder} is not a folder", hint="Boards are looked for in it: files *.toml.")
         found.append(folder)
-    own = Path(os.environ.get("LAB_HOME", ".lab")) / "platforms"
+    own = Home.find().root / "platforms"
     return [*found, *([own] if own.is_dir() else []), paths.data("platforms")]
 
 

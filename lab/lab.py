@@ -284,10 +284,12 @@ class Lab:
         """
         since = self.events.last
 
+        def runs() -> bool:
+            return app is None or any(a.name == app and a.runs for a in self.gateway.device(name).apps)
+
         def there() -> bool:
             info = self.gateway.device(name)
-            running = app is None or any(a.name == app and a.runs for a in info.apps)
-            return info.state is DeviceState.CONNECTED and info.boots >= boots and running
+            return info.state is DeviceState.CONNECTED and info.boots >= boots and runs()
 
         try:
             with anyio.fail_after(timeout):
@@ -297,9 +299,9 @@ class Lab:
                             break
         except TimeoutError as error:
             info = self.device(name)
-            lacking = f", does not run {app}" if app else ""
+            lacking = "" if runs() else f", does not run {app}"
             raise LabTimeoutError(
-                f"{name} is {info['state']}, has booted {info['boots']} times{lacking} after {timeout:g} s",
+                f"after {timeout:g} s {name} is {info['state']} at boot {info['boots']}{lacking}",
                 hint=f"see what it says: lab console {name}",
             ) from error
         return self.device(name)

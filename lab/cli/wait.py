@@ -14,7 +14,9 @@ from lab.home import Home
 def wait(
     device: DeviceId,
     app: Annotated[str | None, typer.Option(help="Wait until this app runs on it, too.")] = None,
-    boots: Annotated[int, typer.Option(help="Wait until it has booted this often since power-on.")] = 1,
+    boots: Annotated[
+        int, typer.Option(min=1, help="Wait until it has booted this often since power-on.")
+    ] = 1,
     timeout: Annotated[float, typer.Option(min=0, help="Seconds.")] = 60.0,
     as_json: AsJson = False,
 ) -> None:

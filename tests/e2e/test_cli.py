@@ -140,6 +140,10 @@ def test_reset_brings_a_device_and_its_apps_back(lab: Cli, fib: str) -> None:
     lab.ok("reset", device["id"])
     lab.ok("wait", device["id"], "--boots", "2", "--app", "fib")
     assert lab.json("call", device["id"], "fib", "fib", "10")["value"] == 55
+    late = lab.run("wait", device["id"], "--boots", "3", "--app", "fib", "--timeout", "0")
+    assert (late.returncode, "is connected at boot 2\n" in late.stderr) == (4, True), late.stderr
+    late = lab.run("wait", device["id"], "--app", "fob", "--timeout", "0")
+    assert (late.returncode, "at boot 2, does not run fob\n" in late.stderr) == (4, True), late.stderr
 
 
 def test_gateway_restart_loses_nothing(lab: Cli, fib: str) -> None:

@@ -11,6 +11,7 @@ import socket
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import IO
 
 import anyio
 
@@ -32,12 +33,8 @@ async def run(config: Config, ready: Callable[[Node, int, int | None], None]) ->
     :raises LabError: it cannot start.
     """
     async with AsyncExitStack() as stack:
+        stack.enter_context(_alone_in(config.node.folder))  # before anything there is touched
         node = await stack.enter_async_context(Node(config).open())
-        lock = stack.enter_context((config.node.folder / "lock").open("w"))
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise LabError(f"a node already runs in {config.node.folder}") from None
         local = stack.enter_context(_listen("127.0.0.1", config.http.port, "http.port"))
         await stack.enter_async_context(serving(local_app(node), local))
         ports: tuple[int, int | None] = local.getsockname()[1], None
@@ -99,6 +96,20 @@ def _is_stale(output: Path, source: Path) -> bool:
     except FileNotFoundError:
         return True
     return any(file.stat().st_mtime > made for file in source.glob("plugin.*"))
+
+
+def _alone_in(folder: Path) -> IO[str]:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = (folder / "lock").open("w")
+    except OSError as error:
+        raise UsageError(f"cannot use {error.filename}: {error.strerror}") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        raise LabError(f"a node already runs in {folder}") from None
+    return lock
 
 
 def _listen(host: str, port: int, key: str) -> socket.socket:

@@ -138,6 +138,8 @@ def test_spoke_killed_and_restarted_loses_nothing(tmp_path: Path) -> None:
 def test_second_node_in_the_same_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "build" / "plugins").mkdir(parents=True)
     with node(tmp_path, "hub"):
+        handed_out = tmp_path / ".lab" / "hub" / "artifacts" / "of-the-first"
+        handed_out.touch()
         done = subprocess.run(
             [LAB, "node", "-c", str(tmp_path / "examples" / "hub.toml")],
             capture_output=True,
@@ -145,3 +147,4 @@ def test_second_node_in_the_same_folder_is_refused(tmp_path: Path) -> None:
             check=False,
         )
         assert (done.returncode, "already runs" in done.stderr) == (1, True)
+        assert handed_out.exists()

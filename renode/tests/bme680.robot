@@ -19,6 +19,14 @@ Values Come Out As They Were Set
     -12.34    88      700         8000000
     85        100     1100        200000
 
+Its Filter Follows Slowly
+    Ask    f    bme680 status=0 T=2200 .*
+    Execute Command    sysbus.i2c1.bme680 Temperature 30
+    FOR    ${expected}    IN    2400    2550    2662    # 22 °C, and what a quarter of the way to 30 makes of it
+        ${line}=    Ask    f    bme680 status=0 .*
+        Should Be True    abs(int(re.search(r"T=(\\d+)", $line)[1]) - ${expected}) <= 2    ${line}
+    END
+
 A Measurement Takes Its Time In Virtual Time
     # 23 conversions and the heater's 150 ms: 1000 + 23 * 1963 + 9 * 477 + 150000 µs.
     ${line}=    Ask    b    bme680 status=0 .*

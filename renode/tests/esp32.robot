@@ -177,12 +177,14 @@ SPI2 Sends And Receives
     Write    0x3FF6401C    ${{hex(1 << 27 | 1 << 28 | 1)}}
     Write    0x3FF64028    31                   # four bytes
     Write    0x3FF6402C    31
-    Write    0x3FF64038    0x200                # TRANS_INTEN
     Write    0x3FF64000    0x40000
+    Should Read    0x3FF64038    0x10           # TRANS_DONE
+    Interrupt Should Be    30    0
+    Write    0x3FF64038    0x210                # TRANS_INTEN
     Interrupt Should Be    30    1
     Should Read    0x3FF64000    0
     Should Read    0x3FF64080    0x1640EF00
-    Write    0x3FF64038    0x200                # TRANS_DONE
+    Write    0x3FF64038    0x200                # TRANS_DONE is cleared
     Interrupt Should Be    30    0
 
 Flash Is Erased, Programmed And Read

@@ -33,6 +33,11 @@ A Relay Stays On Until A Reset
     Part Property Should Be    ${RELAY} Total    0x00000001
     Part Property Should Be    ${BUZZER} On    False
 
+Who Pulls Its Plug Switches It Off
+    Ask    r    relay on
+    Execute Command    ${RELAY} Fault Unplugged
+    Part Property Should Be    ${RELAY} On    False
+
 An Unplugged Buzzer Is Silent
     Execute Command    ${BUZZER} Fault Unplugged
     Ask    z    beeped

@@ -61,6 +61,10 @@ Dummy Cycles And Alternate Bytes Are Sent
     Write    ${AR}    0x000001
     Byte Should Be    0x22
     Byte Should Be    0x33
+    Begin    0x03    ${INSTRUCTION}    ${ADDRESS}    ${DATA}    ${READ}    ${{hex(16 << 18)}}    # two bytes are lost
+    Write    ${AR}    0x000000
+    Byte Should Be    0x33
+    Byte Should Be    0x44
     Write    ${ABR}    0x000002                 # three bytes that the flash takes for the address
     Begin    0x03    ${INSTRUCTION}    ${DATA}    ${READ}    ${{hex(1 << 14 | 2 << 16)}}
     Byte Should Be    0x33

@@ -215,7 +215,7 @@ static const struct lab_port port = {
 
 /* ---- what each letter does */
 
-static void read_bme680(uint16_t heater_ms) {
+static void read_bme680(uint16_t heater_ms, uint8_t filter) {
     static struct lab_bme680 sensor;
     static bool open;
     struct lab_bme680_reading reading;
@@ -228,6 +228,7 @@ static void read_bme680(uint16_t heater_ms) {
     if (status == LAB_SENSOR_OK) {
         struct lab_bme680_config config = LAB_BME680_CONFIG;
         config.heater_ms = heater_ms;
+        config.filter = filter;
         status = lab_bme680_start(&sensor, &config);
     }
     if (status == LAB_SENSOR_OK) {
@@ -322,10 +323,13 @@ int main(void) {
         letter = '\0';
         switch (asked) {
         case 'b':
-            read_bme680(150);
+            read_bme680(150, 0);
+            break;
+        case 'f':
+            read_bme680(150, 2); /* three quarters are what was before */
             break;
         case 'g':
-            read_bme680(5);
+            read_bme680(5, 0);
             break;
         case 'd':
             read_dht22(1100);

@@ -28,7 +28,7 @@ from lab.plugins.values import Err
 from lab.plugins.worlds import DEFAULT, World, worlds
 
 _SCAN_SECONDS = 0.2
-_BACKOFF = (1.0, 60.0)  # s after the first failure, and at most
+_BACKOFF = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)  # s after one failure, two in a row, …
 _GRACE = 2.0  # s beyond Limits.wait until a thread that has not come back is given up
 NOT_TAKEN = "its file was not taken"
 """How `Plugin.error` begins if the file that is there now is not what runs."""
@@ -156,7 +156,9 @@ class Plugin:
     answered: bool = False
     """Whether this very component has returned from a call."""
     failures: int = 0
-    """In a row."""
+    """In a row, complaints of its own included."""
+    rests: int = 0
+    """In a row, each longer than the one before; a complaint is an answer, and costs none."""
     milliseconds: float = 0.0
     """Of the last call."""
     seen: Identity | None = None
@@ -372,13 +374,15 @@ class Host:
         plugin.successor = None
         plugin.digest, plugin.answered = plugin.compiled.digest, False
         plugin.state, plugin.error, plugin.failures, plugin.retry_at = State.RUNNING, "", 0, 0.0
+        plugin.rests = 0
         if old is not None:
             old.close()
 
     def _failed(self, plugin: Plugin, error: PluginError) -> None:
         """Note a spent instance and when to try the next."""
         plugin.failures += 1
-        pause = min(_BACKOFF[0] * 2 ** (plugin.failures - 1), _BACKOFF[1])
+        pause = _BACKOFF[min(plugin.rests, len(_BACKOFF) - 1)]
+        plugin.rests += 1
         plugin.state, plugin.error, plugin.retry_at = State.FAILING, str(error), self._clock() + pause
         if not plugin.worker.busy and plugin.guest is not None:
             plugin.guest.close()
@@ -387,6 +391,7 @@ class Host:
 
     def _complained(self, plugin: Plugin, why: str) -> None:
         plugin.failures += 1
+        plugin.rests = 0
         if plugin.error != why:  # said once, not every cycle
             self._journal("warning", plugin.name, why)
         plugin.state, plugin.error = State.FAILING, why
@@ -394,7 +399,7 @@ class Host:
     def _recovered(self, plugin: Plugin) -> None:
         if plugin.failures:
             self._journal("info", plugin.name, f"works again after {plugin.failures} failures")
-        plugin.state, plugin.failures = State.RUNNING, 0
+        plugin.state, plugin.failures, plugin.rests = State.RUNNING, 0, 0
         if plugin.successor is None and not plugin.error.startswith(NOT_TAKEN):
             plugin.error = ""
 

@@ -297,6 +297,15 @@ async def test_complaint_is_no_failure_of_the_instance(bench: Bench) -> None:
     assert await bench.value() == 3.0, "the same instance"
 
 
+async def test_a_failure_after_many_complaints_costs_what_the_first_does(bench: Bench) -> None:
+    await bench.tried("complain")
+    for _ in range(1100):  # more than a power of two in a float can have
+        assert await bench.host.poll("mischief") is None
+    bench.settings["mischief"]["what"] = "raise"
+    assert await bench.host.poll("mischief") is None
+    assert bench.lines[-1][2].startswith("failed, restarted in 1 s")
+
+
 async def test_sensor_that_does_not_answer_reaches_the_plugin_as_an_error(bench: Bench) -> None:
     def refuse() -> Any:
         raise Refused(Error.NO_ANSWER)

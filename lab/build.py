@@ -136,9 +136,10 @@ def build(target: str, *, progress: Progress = lambda _: None) -> BuildResult:
     folder = _build_root() / target
     with third_party.locked(folder.with_name(f"{target}.lock")):
         if not (folder / "build.ninja").is_file():
-            _require(target)
+            _require(target)  # before anything is fetched
         configuration = _configuration(target, folder, progress)
         if _stale(folder, configuration):
+            _require(target)
             progress(f"configuring {target}")
             folder.mkdir(parents=True, exist_ok=True)
             _run(configuration, folder.with_name(f"{target}.configure.log"), "cannot configure the firmware")

@@ -51,6 +51,18 @@ def test_without_a_workspace_it_is_said_how_to_get_one(tree: Path, monkeypatch: 
         build.build("frdm_k64f")
 
 
+def test_a_workspace_that_has_gone_since_is_said(
+    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build, "_build_root", lambda: tmp_path)
+    monkeypatch.setattr(build.third_party, "fetch", lambda progress: {})
+    (tmp_path / "frdm_k64f").mkdir()
+    (tmp_path / "frdm_k64f" / "build.ninja").touch()
+    monkeypatch.delenv("ZEPHYR_BASE")
+    with pytest.raises(MissingError, match="no Zephyr workspace"):
+        build.build("frdm_k64f")
+
+
 def test_an_old_zephyr_is_refused(tree: Path) -> None:
     (tree / "VERSION").write_text(VERSION.format(3, 6))
     with pytest.raises(MissingError, match=r"is Zephyr 3\.6, and 3\.7 or newer"):

@@ -144,7 +144,7 @@ class Agent:
                         **release_status(),
                     },
                 }
-                self.outbox.accepted(int(self._uplink.post("/push", body)["accepted"]))
+                self.outbox.accepted(self._uplink.push(body))
         except UplinkError as error:
             self._tell("push", f"{error}; kept on disk until it works")
             return False

@@ -297,8 +297,8 @@ class Node:
             "batches": batches,
             "status": self.status(),
         }
-        answer = await worker.run(lambda: uplink.post("/push", body))
-        await worker.run(lambda: self.outbox.accepted(int(answer["accepted"])))
+        accepted = await worker.run(lambda: uplink.push(body))
+        await worker.run(lambda: self.outbox.accepted(accepted))
         self._pushed = True
         return len(batches) == _PUSH_BATCHES
 

@@ -60,6 +60,16 @@ class Uplink:
             raise UplinkError("the hub answered with something else than an object")
         return answer
 
+    def push(self, body: object) -> int:
+        """Push batches; return the number of the last that need not come again.
+
+        :raises UplinkError: it failed, or what answered is no hub.
+        """
+        accepted = self.post("/push", body).get("accepted")
+        if not isinstance(accepted, int):
+            raise UplinkError("the hub does not say which batches it has taken")
+        return accepted
+
     def request(self, method: str, path: str, body: bytes | None = None, *, wait: float = 0.0) -> bytes:
         """Send a request, return the body of the answer.
 

@@ -493,6 +493,16 @@ async def test_two_nodes_share_one_bme680(site: Site) -> None:
     assert {"hub", "spoke"} == set(users)
 
 
+@pytest.mark.parametrize("answer", [b"{}", b'{"accepted": "all"}', b"[]", b"<html>"])
+def test_an_answer_that_is_no_hubs_costs_the_push_only(tmp_path: Path, answer: bytes) -> None:
+    class Elsewhere(Uplink):
+        def request(self, method: str, path: str, body: bytes | None = None, *, wait: float = 0.0) -> bytes:
+            return answer
+
+    with pytest.raises(UplinkError, match="the hub"):
+        Elsewhere("https://hub:8443", tmp_path / "credentials.json").push({})
+
+
 async def test_without_the_hub_there_is_no_turn(site: Site) -> None:
     (site.folder / "hub" / "credentials").mkdir(parents=True)
     table = {"sensors": {"bme680": {"shared": True}}, "plugins": {"bme680": {"i2c": [0x77]}}}

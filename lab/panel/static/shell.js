@@ -2,15 +2,17 @@
 import { $, api, action, asker, failed, follow, may, toast } from "/static/core.js";
 
 const root = document.documentElement;
-const dark = () => (root.dataset.theme ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
+const system = matchMedia("(prefers-color-scheme: dark)");
+const dark = () => (root.dataset.theme ?? (system.matches ? "dark" : "light")) === "dark";
 const theme = $("theme");
 const label = () => { theme.textContent = dark() ? "Light theme" : "Dark theme"; };
+const changed = () => { label(); document.dispatchEvent(new Event("theme")); };
 label();
+system.addEventListener("change", changed);
 theme.addEventListener("click", () => {
   root.dataset.theme = dark() ? "light" : "dark";
   localStorage.setItem("theme", root.dataset.theme);
-  label();
-  document.dispatchEvent(new Event("theme"));
+  changed();
 });
 
 $("menu").addEventListener("click", () => {
@@ -46,7 +48,7 @@ document.addEventListener("lab-event", ({ detail }) => {
   countAlerts().catch(failed);
   if (detail.kind === "alert.raised") toast(detail.data.text);
 });
-// A page that follows the lab itself passes events on; the others follow it here.
+// `follow` passes events on; pages that do not follow the lab themselves do it here.
 if (!document.querySelector("script[data-follows]")) {
   follow({}, { devices: false });
 }

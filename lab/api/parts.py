@@ -49,10 +49,13 @@ async def show_parts(lab: TheLab, request: Request, device: str, follow: bool = 
             changed.set()
 
         end = power.peripherals.subscribe(note)
+        told = b""
         try:
             while not power.ended.is_set():
                 changed = anyio.Event()
-                yield line(describe(power))
+                if (now := line(describe(power))) != told:
+                    yield now
+                    told = now
                 with anyio.move_on_after(1.0):  # a profile moves without an event of its own
                     await changed.wait()
         finally:

@@ -27,6 +27,7 @@ from lab.engines.qemu import QemuEngine
 from lab.errors import LabError, MissingError
 from lab.home import Home
 from lab.link import Deframer, Type, frame
+from lab.peripherals import Peripherals, Simbus
 from lab.pki import Authority
 from tests.listener import Listener
 
@@ -87,6 +88,9 @@ async def power(job: Launch) -> AsyncIterator[Powered]:
         machine = await ENGINES[job.board.engine].start(job)
         console = Console(machine.console, job.folder / "console.log")
         tasks.start_soon(console.run)
+        if machine.simbus is not None:  # unanswered, the firmware waits for its time to be over
+            parts = ((part.kind, part.name, part.settings) for part in job.board.parts)
+            tasks.start_soon(Simbus(Peripherals(parts, folder=job.folder)).serve, machine.simbus)
         try:
             yield Powered(machine, console)
         finally:

@@ -72,6 +72,7 @@ class Listener:
         self._wanted = anyio.Event()
         self._next: tuple[socket.socket, dict[str, Any]] | None = None
         self._server: Server | None = None
+        self._bound: tuple[tuple[str, int], socket.socket] | None = None
         self.address: tuple[str, int] | None = None
 
     async def open(self, what: ListenRequest) -> tuple[str, int]:
@@ -94,14 +95,10 @@ class Listener:
                     f"{what.host} is beyond loopback, and there is no token that anyone could come with",
                     hint="make one first: lab token create NAME --role viewer",
                 )
-        try:
-            bound = socket.create_server((what.host, what.port), family=_family(what.host))
-        except OSError as error:
-            raise UsageError(
-                f"cannot listen on {what.host}:{what.port}: {error.strerror or error}"
-            ) from error
+        bound = self._bind(what.host, what.port)
         await self._store.save_setting(_SETTING, what.model_dump())
         self.address = bound.getsockname()[:2]
+        self._bound = (what.host, self.address[1]), bound
         self._next = bound, options
         self._stop()
         self._wanted.set()
@@ -110,7 +107,7 @@ class Listener:
     async def close(self) -> None:
         """Listen on loopback alone again."""
         await self._store.save_setting(_SETTING, None)
-        self.address = None
+        self.address = self._bound = None
         self._stop()
 
     async def restore(self) -> None:
@@ -136,6 +133,16 @@ class Listener:
         finally:
             if self._next is not None:
                 self._next[0].close()
+
+    def _bind(self, host: str, port: int) -> socket.socket:
+        if self._bound is not None:
+            address, bound = self._bound
+            if address == (host, port) and bound.fileno() >= 0:
+                return bound.dup()  # what listens there is to end, and holds the address until it has
+        try:
+            return socket.create_server((host, port), family=_family(host))
+        except OSError as error:
+            raise UsageError(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
 
     def _stop(self) -> None:
         if self._server is not None:

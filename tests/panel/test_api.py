@@ -599,6 +599,9 @@ def test_beyond_loopback_takes_tls_and_a_token(lab: Running, tmp_path: Path) -> 
     assert "lab token create" in without.stderr
     secret = lab.cli("token", "create", "far", "--role", "viewer", "--json")["token"]
     port = lab.cli("panel", "--no-open", *listen, "--json")["listener"]["port"]
+    same = ("--listen", f"0.0.0.0:{port}", *listen[2:])
+    for _ in range(2):  # as the documentation says, for another browser or a new certificate
+        assert lab.cli("panel", "--no-open", *same, "--json")["listener"]["port"] == port
     context = ssl._create_unverified_context()
     with httpx.Client(base_url=f"https://127.0.0.1:{port}", verify=context, timeout=60) as client:
         assert client.get("/api/v1/lab").status_code == 401

@@ -163,7 +163,8 @@ async def test_what_qemu_takes_for_commands_reaches_the_board_by_its_link_as_it_
         await board.says("connecting as dev-1")
         # Answered only if its CRC is right.
         await board.machine.link.send(b"\0" + frame(unknown + commands + bytes(range(1, 256)) * 3))
-        deframer, answers = Deframer(), []
+        deframer = Deframer()
+        answers: list[bytes] = []
         while not any(body[:3] == struct.pack("<BH", Type.CLOSE, 4711) for body in answers):
             answers += deframer.feed(await board.machine.link.receive())
         assert deframer.dropped == 0

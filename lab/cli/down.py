@@ -26,6 +26,8 @@ def down(
         raise UsageError("--forget takes the IDs of the devices to drop")
     if devices:
         client = Client.connect(home)
+        for device in devices:  # of a list with one that is not there, none is ended
+            client.get("devices", device)
         for device in devices:
             client.delete("devices", device, forget=forget)
         return

@@ -210,6 +210,7 @@ def test_what_a_lab_refuses_is_said_in_its_words(lab: Cli) -> None:
         (["up", "--board", "native", "--name", "other", "--label", "role=a b"], "'a b' cannot be a label's"),
         (["down", "device/snapshots/warm"], "cannot be a name"),
         (["apps", ""], "cannot be a name"),
+        (["down", "device", "nobody"], "nobody is not known"),
         (["fault", "device", "link.drop"], "link.drop: give either rate or next"),
         (["versions", "alarm"], "no version of alarm is kept"),
         (["token", "create", "anna", "--role", "king"], "one of viewer, operator, admin is allowed"),
@@ -217,7 +218,7 @@ def test_what_a_lab_refuses_is_said_in_its_words(lab: Cli) -> None:
     ):
         done = lab.run(*arguments)
         assert (done.returncode, words in done.stderr) == (2, True), done.stderr
-    assert [device["id"] for device in lab.json("ps")["devices"]] == ["device"]
+    assert [(each["id"], each["state"]) for each in lab.json("ps")["devices"]] == [("device", "connected")]
 
 
 def test_files_that_are_none_of_the_labs_are_refused_by_name(lab: Cli) -> None:
@@ -333,6 +334,7 @@ def test_what_is_not_wasm_goes_nowhere(lab: Cli, tmp_path: Path) -> None:
 
 def test_interrupted_up_leaves_nothing(lab: Cli) -> None:
     lab.ok("up", "--board", "native", "--name", "first")
+    lab.ok("fault", "gateway.lab", "gateway.down")  # so that it cannot be over before it is interrupted
     up = subprocess.Popen(
         [LAB, "up", "--board", "mps2-an385", "--count", "8"],
         env=lab.environment,
@@ -342,11 +344,13 @@ def test_interrupted_up_leaves_nothing(lab: Cli) -> None:
     while len(lab.daemon().children()) < 3:
         pass
     up.send_signal(signal.SIGINT)
-    up.communicate(timeout=30)
+    up.communicate(timeout=120)
     assert up.returncode == 130
     for child in lab.daemon().children():
         if "qemu" in child.name():
             child.wait(timeout=20)
+    lab.ok("fault", "gateway.lab", "--clear")
+    lab.ok("wait", "first")
     states = {device["id"]: device["state"] for device in lab.json("ps")["devices"]}
     assert states.pop("first") == "connected"
     assert set(states.values()) == {"off"}

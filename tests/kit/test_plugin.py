@@ -283,7 +283,7 @@ WAITS = """
         pids = [os.getpid(), *(device.info["pid"] for device in devices)]
         with socket.create_connection(("127.0.0.1", {port})) as told:
             told.sendall(" ".join(map(str, pids)).encode())
-        devices[0].expect("what never comes", timeout=60)
+        devices[0].expect("what never comes", timeout=600)
 """
 
 
@@ -316,7 +316,7 @@ def test_who_is_killed_leaves_no_emulator(
             children = [psutil.Process(pid) for pid in machines]
             assert [child.name() for child in children] == ["firmware", "qemu-system-arm"]
             os.kill(worker, number)
-            output, _ = run.communicate(timeout=60)
+            output, _ = run.communicate(timeout=180)
         finally:
             run.kill()
     _, alive = psutil.wait_procs(children, timeout=10)

@@ -148,7 +148,7 @@ export function follow(on, options = {}) {
       // A browser does not say why a WebSocket was refused: asked for itself, a session that is over leads to the login.
       if (away) api("GET", "session").catch(() => {});
       away = true;
-      setTimeout(begin, pause);
+      setTimeout(() => turn.then(begin), pause); // from after what has come already
       pause = Math.min(pause * 2, 8000);
     };
   };

@@ -19,10 +19,13 @@ export function faults(id) {
     return h("li", {}, h("div", {}, h("code", {}, words), h("p", { className: "muted small" }, facts.filter(Boolean).join(", "))), may("operator") ? clear : null);
   }
 
+  const options = (names, chosen) => names.map((each) => h("option", { selected: each === chosen }, each));
+
   /** The field of a parameter, with its range and default. */
   function field({ name, type, unit, low, high, choices, default: usual, required, meaning }) {
-    const names = name === "part" ? parts : choices, id = `fault-${name}`;
-    const input = names.length ? h("select", { id, name }, names.map((each) => h("option", { selected: each === usual }, each)))
+    const id = `fault-${name}`;
+    const input = name === "part" ? h("select", { id, name }, options(parts))
+      : choices.length ? h("select", { id, name }, options(choices, usual))
       : h("input", { id, name, type: type === "string" ? "text" : "number", min: low, max: high, step: type === "number" ? "any" : "1", required, placeholder: usual ?? "" });
     return h("div", {}, h("label", { htmlFor: id, title: meaning }, h("span", { className: "mono" }, name), unit && h("span", { className: "muted" }, `, ${unit}`)), input);
   }
@@ -38,10 +41,10 @@ export function faults(id) {
   }
 
   async function offer() {
-    if (!choice || !engine) return;
+    if (!choice) return;
     known ??= (await api("GET", "faults")).faults;
     const possible = known.filter((each) => each.targets.includes("device") && each.engines.includes(engine));
-    fill(choice, possible.map((each) => h("option", { selected: each.fault === choice.value }, each.fault)));
+    fill(choice, options(possible.map((each) => each.fault), choice.value));
     choose();
     $("set-fault").disabled = false;
   }
@@ -72,7 +75,8 @@ export function faults(id) {
     parts(names) {
       if (String(names) === String(parts)) return;
       parts = names;
-      offer().catch(failed);
+      const field = fields?.querySelector("[name=part]"); // the others stay as they were filled in
+      if (field) fill(field, options(parts, field.value));
     },
   };
 }

@@ -39,8 +39,9 @@ Words Are Compared And Set
     Ask    a    atomic 7 10
 
 Cycles Are Those Of 240 MHz
-    ${line}=    Ask    d    delay \\d+
+    ${line}=    Ask    d    delay \\d+ slow \\d+
     Should Be True    10000 <= int($line.split()[1]) <= 10100
+    Should Be True    1485 <= int($line.split()[3]) <= 1530    ${line}    # by the RTC's clock
 
 A Timer Matches
     ${line}=    Ask    t    timer \\d+

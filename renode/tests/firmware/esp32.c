@@ -1,10 +1,12 @@
 /* For tests of the ESP32's ROM and processor. */
 #include "esp32_family.h"
 
-#define FIFO        REGISTER(0x3ff40000)
-#define UART_STATUS REGISTER(0x3ff4001c)
-#define RXFIFO_CNT  0xff
-#define FROM_CPU_0  REGISTER(0x3ff000dc)
+#define FIFO            REGISTER(0x3ff40000)
+#define UART_STATUS     REGISTER(0x3ff4001c)
+#define RXFIFO_CNT      0xff
+#define RTC_TIME_UPDATE REGISTER(0x3ff4800c)
+#define RTC_TIME_LOW    REGISTER(0x3ff48010)
+#define FROM_CPU_0      REGISTER(0x3ff000dc)
 
 #define TIMER_0_INTERRUPT (1u << 6)
 #define SOURCE_FROM_CPU_0 24
@@ -15,6 +17,12 @@ static uint32_t cycles(void) {
     uint32_t value;
     __asm__ volatile("rsr.ccount %0" : "=r"(value));
     return value;
+}
+
+/* Of the RTC's clock, 150 kHz. */
+static uint32_t slow_ticks(void) {
+    RTC_TIME_UPDATE = 1u << 31;
+    return RTC_TIME_LOW;
 }
 
 static uint32_t pending(void) {
@@ -40,7 +48,7 @@ static uint32_t swap(volatile uint32_t *word, uint32_t expected, uint32_t wanted
 void answer_of_chip(int what) {
     static volatile float one = 1.5f, other = 2.25f;
     static volatile uint32_t word = 7;
-    uint32_t before, unexpected;
+    uint32_t before, started, unexpected;
     switch (what) {
     case 'w':
         ets_printf("sum %u\n", (unsigned)sum(100));
@@ -56,8 +64,10 @@ void answer_of_chip(int what) {
         break;
     case 'd':
         before = cycles();
+        started = slow_ticks();
         ets_delay_us(10000);
-        ets_printf("delay %u\n", (unsigned)(cycles() - before) / CYCLES_A_US);
+        ets_printf("delay %u slow %u\n", (unsigned)(cycles() - before) / CYCLES_A_US,
+                   (unsigned)(slow_ticks() - started));
         break;
     case 't':
         before = cycles();

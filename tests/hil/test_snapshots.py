@@ -37,8 +37,12 @@ def assert_goes_on(device: Device, counted: int) -> None:
 
 
 @pytest.fixture
-def counter(device: Device) -> Device:
-    device.deploy(COUNTER, name="counter", confirmed=True, timeout=SLOW)
+def counter(device: Device, tmp_path: Path) -> Device:
+    """Return a device with an app that counts, confirmed: its flash is written no more."""
+    package = tmp_path / "counter.lab"
+    signed = device.bench.publisher.sign("counter", COUNTER, trial_polls=1, trial_seconds=0.1)
+    package.write_bytes(signed.write())
+    device.deploy(package, confirmed=True, timeout=SLOW)
     return device
 
 

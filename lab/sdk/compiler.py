@@ -6,9 +6,8 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from lab.boards import Board
 from lab.errors import UsageError
 from lab.modules import check_module
 from lab.sdk import manifest as manifests
@@ -17,6 +16,9 @@ from lab.sdk.binary import without_custom
 from lab.sdk.languages import Job, Language, languages
 from lab.sdk.manifest import Build, Manifest, allowed
 from lab.sdk.validate import check
+
+if TYPE_CHECKING:
+    from lab.boards import Board
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,8 +99,8 @@ class Listener:
         await self._store.save_setting(_SETTING, what.model_dump())
         self.address = bound.getsockname()[:2]
         self._bound = (what.host, self.address[1]), bound
-        self._next = bound, options
         self._stop()
+        self._next = bound, options
         self._wanted.set()
         return self.address
 
@@ -145,8 +145,14 @@ class Listener:
             raise UsageError(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
 
     def _stop(self) -> None:
+        """Take no further connection, and begin with nothing that was to be next."""
+        if self._next is not None:
+            self._next[0].close()
+            self._next = None
         if self._server is not None:
-            self._server.should_exit = True
+            self._server.should_exit = True  # looked at ten times a second; what is asked is answered first
+            for each in getattr(self._server, "servers", ()):  # it has none before it has started
+                each.close()
 
 
 def _certificate(certificate: Path, key: Path) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import socket
 import ssl
@@ -610,9 +609,20 @@ def test_beyond_loopback_takes_tls_and_a_token(lab: Running, tmp_path: Path) -> 
         login = client.post("/login", data={"token": secret})
         assert "secure" in login.headers["set-cookie"].lower()
     lab.cli("panel", "--no-open", "--no-listen")
-    with contextlib.suppress(httpx.TransportError), httpx.Client(verify=context) as client:
+    with pytest.raises(httpx.TransportError), httpx.Client(verify=context) as client:
         client.get(f"https://127.0.0.1:{port}/health")
-        raise AssertionError("it still listens")
+
+
+def test_what_is_closed_at_once_does_not_listen_later(lab: Running) -> None:
+    with lab.client() as client:
+        wanted = {"host": "127.0.0.1", "port": 0}
+        for _ in range(3):
+            answer = client.put("/api/v1/listener", json=wanted)
+            assert answer.status_code == 200
+            wanted = answer.json()
+        assert client.delete("/api/v1/listener").status_code == 200
+    with pytest.raises(httpx.TransportError), httpx.Client() as client:
+        client.get(f"http://127.0.0.1:{wanted['port']}/health")
 
 
 # Last: so many wrong tokens are throttled for a while.

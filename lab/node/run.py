@@ -15,6 +15,7 @@ from typing import IO
 
 import anyio
 
+from lab import third_party
 from lab.errors import ExitCode, LabError, UsageError
 from lab.node.config import Config
 from lab.node.node import Node
@@ -80,9 +81,7 @@ def build_missing(config: Config, say: Callable[[str], None]) -> None:
     sources = config.node.sources
     if sources is None:
         return
-    config.node.plugins.mkdir(parents=True, exist_ok=True)
-    with (config.node.plugins / ".building").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # another node of this machine may be at it
+    with third_party.locked(config.node.plugins / ".building"):  # another node of this machine may be at it
         for source in sorted(file.parent for file in sources.glob("*/plugin.py")):
             output = config.node.plugins / f"{source.name}.wasm"
             if config.plugin(source.name).enabled and _is_stale(output, source):

@@ -8,7 +8,6 @@ run as it is: it belongs to this user alone, and nothing but this file writes it
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -180,8 +179,7 @@ def _compile(cache: Path, wasm: bytes) -> None:
 
 def _prune(cache: Path) -> None:
     """Remove what was not used for longest; who has it mapped keeps it."""
-    with (cache / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with third_party.locked(cache / "lock"):
         for index in sorted(cache.glob("*.json"), key=lambda file: file.stat().st_mtime)[:-_KEPT]:
             for file in (index, index.with_suffix(".component")):
                 file.unlink(missing_ok=True)
@@ -190,8 +188,7 @@ def _prune(cache: Path) -> None:
 
 def _once(file: Path, make: Callable[[], bytes | bytearray]) -> None:
     """Write `file` if it is not there; of several processes that want it, one works and the others wait."""
-    with (file.parent / f"{file.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with third_party.locked(file.with_name(f"{file.name}.lock")):
         if not file.exists():
             temporary = file.with_name(f"{file.name}.{os.getpid()}")
             temporary.write_bytes(make())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import re
 import shutil
@@ -52,9 +51,7 @@ def _tools(node: str, progress: Callable[[str], None]) -> Path:
         return folder
     _check_version(node)
     npm = need("npm", hint=_INSTALL)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with (folder.parent / "assemblyscript.lock").open("w") as guard:
-        fcntl.flock(guard, fcntl.LOCK_EX)
+    with third_party.locked(folder.with_name("assemblyscript.lock")):
         if not folder.is_dir():
             progress("installing AssemblyScript (once)")
             with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
